@@ -1,0 +1,100 @@
+"""`kb explain`: what a traceback means, from an argument, a file or a pipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torchnotes_kb.cli.common import Exit, JsonOption, console, emit_json, guarded, open_kb, stop
+
+if TYPE_CHECKING:
+    from torchnotes_kb.explain.model import Diagnosis
+
+__all__ = ["explain", "print_diagnosis"]
+
+MAX_INPUT = 64 << 20
+"""Bytes of a pipe that are kept: the last ones, where the traceback stands."""
+
+
+@guarded
+def explain(
+    text: Annotated[
+        str | None,
+        typer.Argument(help="A message, or a file that holds one [default: standard input]."),
+    ] = None,
+    *,
+    tee: Annotated[
+        bool, typer.Option("--tee", help="Pass standard input through to standard output.")
+    ] = False,
+    code: Annotated[
+        Path | None, typer.Option(help="The program that failed, to quote its line.")
+    ] = None,
+    proof: Annotated[
+        bool, typer.Option("--proof", help="Run the note's failing example in this runtime too.")
+    ] = False,
+    runtime: Annotated[
+        str | None, typer.Option(help="Interpreter for --proof and for torch's own sources.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="en or zh [default: the text's].")
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    """Explain an error in the reader's own numbers. Exit code 1 when no note does.
+
+    \b
+    Examples:
+      python train.py 2>&1 | kb explain
+      python train.py 2>&1 | kb explain --tee
+      kb explain "mat1 and mat2 shapes cannot be multiplied (32x2048 and 512x10)"
+      kb explain error.log --proof
+    """
+    from torchnotes_kb.cli.common import one_of  # noqa: PLC0415 - start-up time
+    from torchnotes_kb.notes.model import Language  # noqa: PLC0415 - likewise
+
+    wanted = one_of(Language, language, "--language")
+    given = _text(text, tee=tee)
+    source = code.read_text(encoding="utf-8", errors="replace") if code else None
+    with open_kb(runtime=runtime) as kb:
+        diagnosis = kb.explain(given, code=source, language=wanted, proof=proof)
+    if json:
+        emit_json(diagnosis)
+    else:
+        print_diagnosis(diagnosis)
+    return Exit.OK if diagnosis.note else Exit.NOTHING
+
+
+def _text(text: str | None, *, tee: bool) -> str:
+    if text is not None and text != "-":
+        path = Path(text)
+        try:
+            is_file = len(text) < 4096 and path.is_file()  # noqa: PLR2004 - PATH_MAX
+        except (OSError, ValueError):
+            is_file = False
+        return path.read_bytes().decode("utf-8", "replace") if is_file else text
+    if sys.stdin.isatty():
+        raise stop("nothing to explain: give a message or a file, or pipe a program's output")
+    return _drain(tee=tee).decode("utf-8", "replace")
+
+
+def _drain(*, tee: bool) -> bytes:
+    kept = bytearray()
+    for line in sys.stdin.buffer:
+        if tee:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+        kept += line
+        if len(kept) > 2 * MAX_INPUT:
+            del kept[:-MAX_INPUT]
+    return bytes(kept)
+
+
+def print_diagnosis(diagnosis: Diagnosis, *, stderr: bool = False) -> None:
+    """Show a diagnosis to a person."""
+    from torchnotes_kb.explain.render import render_text  # noqa: PLC0415 - start-up time
+
+    out = console(stderr=stderr)
+    out.print(render_text(diagnosis), markup=False, highlight=False)

@@ -1,0 +1,116 @@
+"""`kb query`: the notes that answer a question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torchnotes_kb.cli.common import Exit, JsonOption, console, emit_json, guarded, open_kb, warn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from torchnotes_kb.search.model import Hit, SearchResult
+
+__all__ = ["query"]
+
+SURE = 0.8
+"""From this probability on a hit is shown as the answer rather than as a likely one."""
+
+
+@guarded
+def query(
+    words: Annotated[
+        list[str],
+        typer.Argument(help="A question or a message, in English or Chinese; - reads it."),
+    ],
+    *,
+    kind: Annotated[
+        str | None, typer.Option(help="Only notes of this kind: error, idiom or page.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only notes with this tag; may be repeated.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="en or zh [default: the question's].")
+    ] = None,
+    torch: Annotated[
+        str | None, typer.Option(help="Only notes that speak of this version of torch.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="Hits at most.")] = 3,
+    index: Annotated[Path | None, typer.Option(help="Another index.")] = None,
+    json: JsonOption = False,
+) -> int:
+    """Find the notes that answer a question. Exit code 1 when nothing matches.
+
+    \b
+    Examples:
+      kb query "broken pipe"
+      kb query 反向传播 原地修改
+      kb query --kind idiom "eval or no_grad"
+      kb query --json "expected scalar type Long" | jq .hits[0].note_id
+    """
+    from torchnotes_kb.cli.common import one_of  # noqa: PLC0415 - start-up time
+    from torchnotes_kb.notes.model import Language, NoteKind  # noqa: PLC0415 - likewise
+
+    text = _text(words)
+    with open_kb(index=index) as kb:
+        result = kb.search(
+            text,
+            kind=one_of(NoteKind, kind, "--kind"),
+            tags=tuple(tag or ()),
+            language=one_of(Language, language, "--language"),
+            torch=torch,
+            limit=limit,
+        )
+    if json:
+        emit_json(result)
+    elif result.hits:
+        _show(result, console())
+    else:
+        _nothing(result)
+    return Exit.OK if result.hits else Exit.NOTHING
+
+
+def _text(words: list[str]) -> str:
+    import sys  # noqa: PLC0415 - only for `-`
+
+    if words == ["-"]:
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    return " ".join(words)
+
+
+def _show(result: SearchResult, out: Console) -> None:
+    from rich.text import Text  # noqa: PLC0415 - `--json` needs no rich
+
+    for number, hit in enumerate(result.hits):
+        if number:
+            out.print()
+        head = Text.assemble(
+            (f"{hit.score:.2f}  ", "green" if hit.score >= SURE else "yellow"), (hit.title, "bold")
+        )
+        out.print(head)
+        out.print(Text(_about(hit), style="dim"))
+        out.print(Text(hit.snippet))
+    out.print()
+    out.print(Text(f"kb show {result.hits[0].note_id}", style="cyan"))
+
+
+def _about(hit: Hit) -> str:
+    from torchnotes_kb.notes.proof import VerdictKind  # noqa: PLC0415 - start-up time
+
+    proven = [
+        proof for proof in hit.proof if proof.verdict.kind is VerdictKind.PROVEN and not proof.stale
+    ]
+    versions = sorted({proof.torch for proof in proven})
+    known = f"{len(proven)} of {len(hit.proof)} examples proven on torch {', '.join(versions)}"
+    return " · ".join([hit.note_id, hit.section, known if proven else "no example proven yet"])
+
+
+def _nothing(result: SearchResult) -> None:
+    warn("nothing matches")
+    if result.near:
+        titles = "; ".join(f"{near.title} ({near.note_id})" for near in result.near)
+        warn(f"nearest, but not believed to answer: {titles}")

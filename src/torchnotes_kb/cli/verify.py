@@ -1,0 +1,187 @@
+"""`kb verify`: examples of notes, files and standard input, run and judged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torchnotes_kb.cli.common import Exit, JsonOption, console, emit_json, guarded, open_kb, stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
+
+    from torchnotes_kb.kb import KnowledgeBase
+    from torchnotes_kb.notes.model import Note
+    from torchnotes_kb.verify.model import Result
+
+__all__ = ["verify"]
+
+STYLES = {"proven": "green", "refuted": "bold red", "skipped": "yellow"}
+
+
+@guarded
+def verify(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Note ids, Markdown or Python files, - for standard input [default: every note].",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="Interpreter to verify in: a path, or a name of [runtimes] in kb.toml."),
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            help="What a file or - must do: 'raises Type: text', 'warns Category: text', "
+            "'prints text' or 'no exception'."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one run may take.", min=0.1)
+    ] = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the proofs in the ledger.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 2,
+    json: JsonOption = False,
+) -> int:
+    """Run examples in the sandbox and say whether each does what it claims.
+
+    A plain file is a snippet that must run to its end. Exit code 1 when anything is refuted.
+
+    \b
+    Examples:
+      kb verify inplace-modified-gradient
+      kb verify train_step.py --runtime ~/project/.venv/bin/python
+      kb verify notes.md
+      echo 'import torch; print(torch.ones(2).sum())' | kb verify - --expect 'prints tensor(2.)'
+      kb verify --save
+    """
+    with open_kb(runtime=runtime, workers=jobs) as kb:
+        snippets, notes = _sort_out(targets or [], kb)
+        results = list(_run_snippets(kb, snippets, expect, timeout))
+        results += _run_notes(kb, notes, save=save)
+        facts = kb.runtime()
+    if json:
+        described = {
+            "name": facts.name,
+            "torch": facts.torch,
+            "python": facts.python,
+            "platform": facts.platform,
+        }
+        emit_json({"runtime": described, "results": results})
+    else:
+        where = f"torch {facts.torch}, Python {facts.python}, {facts.platform}"
+        _show(results, where, console())
+    refuted = any(result.verdict.kind == "refuted" for result in results)
+    return Exit.NOTHING if refuted else Exit.OK
+
+
+def _sort_out(targets: list[str], kb: KnowledgeBase) -> tuple[list[tuple[str, str]], list[Note]]:
+    """Snippets (name and code) and notes among the targets."""
+    from torchnotes_kb.notes.page import read_notes  # noqa: PLC0415 - start-up time
+
+    if not targets:
+        return [], list(kb.notes())
+    snippets: list[tuple[str, str]] = []
+    notes: list[Note] = []
+    for target in targets:
+        path = Path(target)
+        if target == "-":
+            snippets.append(("-", _decode(sys.stdin.buffer.read(), "standard input")))
+        elif path.suffix == ".md":
+            notes += read_notes(path)
+        elif path.suffix == ".py" or path.is_file():
+            snippets.append((target, _read(path)))
+        else:
+            notes.append(kb.note(target))
+    return snippets, notes
+
+
+def _read(path: Path) -> str:
+    try:
+        return _decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise stop(f"{path}: {error.strerror}") from error
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise stop(f"{name} is not UTF-8: give Python source text") from error
+
+
+def _run_snippets(
+    kb: KnowledgeBase,
+    snippets: Iterable[tuple[str, str]],
+    expect: str | None,
+    timeout: float | None,
+) -> Iterator[Result]:
+    limits = None
+    if timeout is not None:
+        limits = kb.settings.limits.model_copy(update={"wall_s": timeout, "cpu_s": timeout})
+    for name, code in snippets:
+        yield kb.verify_snippet(code, expect=expect, file=name, limits=limits)
+
+
+def _run_notes(kb: KnowledgeBase, notes: list[Note], *, save: bool) -> list[Result]:
+    from rich.progress import track  # noqa: PLC0415 - start-up time
+
+    total = sum(len(note.examples) for note in notes)
+    if not total:
+        return []
+    progress = track(
+        kb.verify_notes(notes, save=save),
+        total=total,
+        description="verifying",
+        console=console(stderr=True),
+        transient=True,
+    )
+    return list(progress)
+
+
+def _show(results: list[Result], where: str, out: Console) -> None:
+    from rich.table import Table  # noqa: PLC0415 - `--json` needs no rich
+
+    table = Table("example", "verdict", "ms", "", box=None, pad_edge=False)
+    for result in results:
+        name = f"{result.note_id or result.file}:{result.example}"
+        verdict = result.verdict
+        ms = f"{result.run.duration_ms:.0f}" if result.run else ""
+        table.add_row(
+            name, f"[{STYLES[verdict.kind]}]{verdict.kind}[/]", ms, _escape(verdict.reason)
+        )
+    out.print(table)
+    for result in results:
+        if result.file and result.run:
+            _show_output(result, out)
+    counts = [f"{sum(result.verdict.kind == kind for result in results)} {kind}" for kind in STYLES]
+    isolation = {result.run.isolation for result in results if result.run}
+    out.print(f"{', '.join(counts)} on {where}" + "".join(f", {name}" for name in isolation))
+
+
+def _show_output(result: Result, out: Console) -> None:
+    assert result.run is not None  # noqa: S101 - asked before
+    run = result.run
+    for name, text in (("stdout", run.stdout), ("stderr", run.stderr)):
+        if text.strip():
+            cut = " (truncated)" if name in run.truncated else ""
+            out.rule(f"{result.file} {name}{cut}", style="dim")
+            out.out(text.rstrip())
+    if run.exception is not None:
+        out.rule(f"{result.file} raised", style="dim")
+        out.out((run.exception.traceback or run.exception.message).rstrip())
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415 - only for the table
+
+    return escape(text)

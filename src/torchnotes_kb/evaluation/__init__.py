@@ -1,0 +1,1 @@
+"""How good the search is: queries and judgements in, measures and a report out."""

@@ -1,0 +1,1 @@
+"""Traceback to diagnosis."""

@@ -1,0 +1,105 @@
+"""A diagnosis as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchnotes_kb.explain.model import Diagnosis
+from torchnotes_kb.notes.model import Language
+from torchnotes_kb.notes.render import describe_proof
+
+__all__ = ["render_text"]
+
+WORDS = {
+    Language.EN: {
+        "where": "where",
+        "fix": "fix",
+        "note": "note",
+        "others": "or, if it looks otherwise:",
+        "unknown": "no note explains this message",
+        "near": "nearest notes, not believed to answer:",
+        "site": "torch raises it at {file}:{line} in {function}",
+        "when": "when",
+        "folded": "{count} frames of torch folded",
+        "proof": "failing example: {text}",
+        "wordings": "other releases",
+        "same": "here: same message in this runtime (torch {torch})",
+        "reworded": "here: worded differently in this runtime (torch {torch}): {said}",
+        "other": "here: fails otherwise in this runtime (torch {torch}): {said}",
+        "passes": "here: no longer fails in this runtime (torch {torch})",
+        "cut": "here: ended without a message in this runtime (torch {torch}): {reason}",
+        "skipped": "here: not run in this runtime: {reason}",
+    },
+    Language.ZH: {
+        "where": "位置",
+        "fix": "改法",
+        "note": "条目",
+        "others": "若情况不符，也可能是：",
+        "unknown": "没有条目解释这条信息",
+        "near": "最接近的条目（不确定能回答）：",
+        "site": "torch 在 {file}:{line} 的 {function} 中抛出",
+        "when": "条件",
+        "folded": "折叠了 torch 的 {count} 个栈帧",
+        "proof": "报错示例：{text}",
+        "wordings": "其他版本",
+        "same": "本环境：报同样的信息（torch {torch}）",
+        "reworded": "本环境：措辞不同（torch {torch}）：{said}",
+        "other": "本环境：报的是别的错（torch {torch}）：{said}",
+        "passes": "本环境：不再报错（torch {torch}）",
+        "cut": "本环境：未给出信息就结束了（torch {torch}）：{reason}",
+        "skipped": "本环境：没有运行：{reason}",
+    },
+}
+
+
+def render_text(diagnosis: Diagnosis) -> str:
+    """The diagnosis, shortest useful things first."""
+    return "\n".join(_lines(diagnosis, WORDS[diagnosis.language]))
+
+
+def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
+    head = f"{diagnosis.error_type}: " if diagnosis.error_type else ""
+    yield head + diagnosis.message.partition("\n")[0]
+    frame = diagnosis.user_frame
+    if frame is not None:
+        code = f"    {frame.source}" if frame.source else ""
+        folded = words["folded"].format(count=diagnosis.torch_frames)
+        more = f"  ({folded})" if diagnosis.torch_frames else ""
+        yield f"{words['where']}: {frame.file}:{frame.line} {frame.function}{more}"
+        if code:
+            yield code
+    yield ""
+    if diagnosis.note is None and not diagnosis.explanation:
+        yield words["unknown"]
+    if diagnosis.title:
+        yield f"{diagnosis.title}"
+    if diagnosis.explanation:
+        yield diagnosis.explanation
+    if diagnosis.remedy:
+        yield ""
+        yield f"{words['fix']}: {diagnosis.remedy}"
+    yield from _rest(diagnosis, words)
+
+
+def _rest(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
+    if diagnosis.site is not None:
+        site = diagnosis.site
+        yield words["site"].format(file=site.file, line=site.line, function=site.function)
+        if site.condition:
+            yield f"  {words['when']}: {site.condition}"
+    if diagnosis.note is not None:
+        yield ""
+        yield f"{words['note']}: kb show {diagnosis.note}"
+    for sentence in diagnosis.wordings:
+        yield f"{words['wordings']}: {sentence}"
+    if diagnosis.reproduction is not None:
+        here = diagnosis.reproduction
+        first_line = here.said.partition("\n")[0]
+        yield words[here.kind].format(torch=here.torch, said=first_line, reason=here.reason)
+    for proof in diagnosis.proof:
+        yield words["proof"].format(text=describe_proof(proof, diagnosis.language))
+    if diagnosis.alternatives:
+        yield ""
+        yield words["others"] if diagnosis.note else words["near"]
+        for other in diagnosis.alternatives:
+            yield f"  {other.note_id}: {other.title}" + (f" ({other.tell})" if other.tell else "")

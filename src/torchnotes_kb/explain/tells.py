@@ -1,0 +1,97 @@
+"""What tells notes with one message apart: words in the traceback, and words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torchnotes_kb.notes.model import Language
+from torchnotes_kb.sandbox.model import Frame
+
+__all__ = ["tell", "weigh"]
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Words in frames that speak for a note, and what to look for."""
+
+    words: tuple[str, ...]
+    text: str
+    text_zh: str
+
+
+TELLS = {
+    "embedding-index-out-of-range": Tell(
+        ("embedding", "sparse.py"),
+        "the traceback passes through nn.Embedding or F.embedding",
+        "调用栈经过 nn.Embedding 或 F.embedding",
+    ),
+    "embedding-position-too-long": Tell(
+        ("position", "wpe", "pos_emb"),
+        "the table is one of positions and the sequence is longer than it",
+        "查的是位置编码表，而序列比它长",
+    ),
+    "gather-index-semantics": Tell(
+        ("gather",), "the failing line calls gather", "出错的那行调用了 gather"
+    ),
+    "scatter-one-hot": Tell(
+        ("scatter",), "the failing line calls scatter_", "出错的那行调用了 scatter_"
+    ),
+    "ce-target-dtype-long": Tell(
+        ("cross_entropy", "nll_loss", "loss.py"),
+        "the traceback passes through a loss",
+        "调用栈经过损失函数",
+    ),
+    "bce-target-float": Tell(
+        ("binary_cross_entropy",), "the loss is a binary cross entropy", "用的是二元交叉熵"
+    ),
+    "dtype-double-vs-float": Tell(
+        ("linear", "conv", "addmm"),
+        "the data come from NumPy or pandas as float64",
+        "数据来自 NumPy 或 pandas，是 float64",
+    ),
+    "half-float-dtype-mismatch": Tell(
+        ("autocast", "half(", "bfloat16"),
+        "a part of the model is in half precision",
+        "模型的一部分是半精度",
+    ),
+    "device-mismatch": Tell(
+        ("forward", ".to("), "a tensor was not moved with the model", "有张量没有随模型移动"
+    ),
+    "index-device-mismatch": Tell(
+        ("__getitem__", "["), "the failing line indexes with a tensor", "出错的那行用张量做索引"
+    ),
+    "modify-pretrained-model-children": Tell(
+        ("Sequential", "children"),
+        "the model was put together from children()",
+        "模型是用 children() 拼起来的",
+    ),
+    "state-dict-module-prefix": Tell(
+        ("load_state_dict",), "keys differ by `module.` only", "键只差 module. 前缀"
+    ),
+    "broken-pipe-num-workers": Tell(
+        ("spawn.py", "popen_spawn", "reduction.py", "dataloader.py"),
+        "Windows, macOS or the spawn method, and no main guard",
+        "Windows、macOS 或 spawn 方式，且没有 main 保护",
+    ),
+}
+
+
+def weigh(note_id: str, frames: Sequence[Frame]) -> int:
+    """How many frames, counted from the last, speak for a note: the nearest counts most."""
+    known = TELLS.get(note_id)
+    if known is None:
+        return 0
+    for distance, frame in enumerate(reversed(frames)):
+        text = f"{frame.file} {frame.function} {frame.source}"
+        if any(word in text for word in known.words):
+            return max(1, len(frames) - distance)
+    return 0
+
+
+def tell(note_id: str, language: Language) -> str:
+    """What to look for to know that it is this note; empty where nothing is known."""
+    known = TELLS.get(note_id)
+    if known is None:
+        return ""
+    return known.text_zh if language is Language.ZH else known.text

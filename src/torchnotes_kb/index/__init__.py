@@ -1,0 +1,1 @@
+"""Chunks, vectors and terms on disk: build, publish, open, check."""

@@ -1,0 +1,1 @@
+"""What a note is: model, Markdown parser with positions, lint, chunking."""

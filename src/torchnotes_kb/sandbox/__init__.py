@@ -1,0 +1,1 @@
+"""Code to run: what happened, isolated, warm, bounded."""

@@ -1,0 +1,1 @@
+"""Query to hits: signatures, lexical, dense, fusion, abstention."""

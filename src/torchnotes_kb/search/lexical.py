@@ -1,0 +1,144 @@
+"""Words of a query into clauses for BM25: synonyms at less weight, misspelt words forgiven."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from torchnotes_kb.index.terms import Clause, Field, TermIndex
+from torchnotes_kb.index.tokens import query_tokens
+
+__all__ = ["LexicalQuery", "QueryWord"]
+
+DATA = Path(__file__).parent / "data"
+WEIGHTS = {Field.TITLE: 1.2, Field.SIGNATURE: 0.8, Field.TEXT: 1.0, Field.CODE: 0.5}
+"""Fixed by MRR on the dev split (docs/search.md)."""
+SYNONYM = 0.3
+TYPO = 0.5
+"""Part of its information that a misspelt word keeps."""
+MOST_WORDS = 48
+"""The rarest of them; a pasted log has thousands."""
+EVERYWHERE = 10_000
+"""Notes that speak of a tool, at most."""
+TYPO_FROM, TWO_EDITS_FROM = 5, 8
+"""Letters; shorter words have too many neighbours."""
+
+
+@dataclass(frozen=True)
+class QueryWord:
+    """One word of a query and how much it says."""
+
+    token: str
+    information: float
+    """Inverse document frequency, as in BM25."""
+    known: bool
+    """Whether any note has it."""
+
+    @property
+    def edits(self) -> int:
+        """How many slips are forgiven: none in a word that some note has, or that is no word."""
+        plain = self.token.isascii() and not any(char.isdigit() for char in self.token)
+        if self.known or not plain or len(self.token) < TYPO_FROM:
+            return 0
+        return 2 if len(self.token) >= TWO_EDITS_FROM else 1
+
+
+@dataclass(frozen=True)
+class LexicalQuery:
+    """What a query asks of one lexical index."""
+
+    words: tuple[QueryWord, ...]
+
+    @classmethod
+    def of(cls, text: str, terms: TermIndex, *, notes: int) -> LexicalQuery:
+        """The words of `text` that say something, the rarest known ones first."""
+        tokens = [token for token in dict.fromkeys(query_tokens(text)) if token not in _stop()]
+        known = {token: min(terms.document_frequency(token), notes) for token in tokens}
+        tokens.sort(key=lambda token: (known[token] == 0, known[token]))
+        return cls(
+            tuple(
+                QueryWord(token, _information(known[token], notes), known[token] > 0)
+                for token in tokens[:MOST_WORDS]
+            )
+        )
+
+    @property
+    def information(self) -> float:
+        """Of all words together."""
+        return sum(word.information for word in self.words)
+
+    @property
+    def unknown(self) -> float:
+        """Share of the words that no note has."""
+        return sum(not word.known for word in self.words) / max(1, len(self.words))
+
+    @property
+    def others(self) -> tuple[QueryWord, ...]:
+        """The words that name another tool than PyTorch."""
+        return tuple(word for word in self.words if word.token in _others())
+
+    def is_about_another(self, row: int, terms: TermIndex) -> bool:
+        """Whether it names another tool, of which the note in this row says nothing."""
+        wanted = [(word.token, 0, 1.0) for word in self.others]
+        if not wanted:
+            return False
+        speaking = terms.covering(wanted, EVERYWHERE)
+        return row not in {found for found, _ in speaking}
+
+    def clauses(self) -> list[Clause]:
+        """What to ask of the index."""
+        return [clause for word in self.words for clause in _clauses(word)]
+
+    def coverage(self, terms: TermIndex, limit: int) -> list[tuple[int, float]]:
+        """Rows of notes, and the share of the query's information that their words carry, 0 to 1.
+
+        BM25 counts a word that stands there often several times over; this counts it once.
+        """
+        wanted = [
+            (word.token, word.edits, word.information * (TYPO if word.edits else 1.0))
+            for word in self.words
+            if word.known or word.edits
+        ]
+        whole = self.information or 1.0
+        return [(row, weight / whole) for row, weight in terms.covering(wanted, limit)]
+
+
+def _clauses(word: QueryWord) -> Iterator[Clause]:
+    if word.known:
+        yield from _everywhere(word.token, 1.0)
+    elif word.edits:
+        for field in (Field.TITLE, Field.SIGNATURE, Field.TEXT):
+            weight = TYPO * word.information * WEIGHTS[field]
+            yield Clause(field, word.token, weight, edits=word.edits)
+    for synonym in _synonyms().get(word.token, ()):
+        yield from _everywhere(synonym, SYNONYM)
+
+
+def _everywhere(token: str, weight: float) -> Iterator[Clause]:
+    return (Clause(field, token, weight * factor) for field, factor in WEIGHTS.items())
+
+
+def _information(frequency: int, notes: int) -> float:
+    return math.log(1 + (notes - frequency + 0.5) / (frequency + 0.5))
+
+
+@cache
+def _synonyms() -> Mapping[str, list[str]]:
+    table: dict[str, list[str]] = json.loads((DATA / "synonyms.json").read_text(encoding="utf-8"))
+    return table
+
+
+@cache
+def _others() -> frozenset[str]:
+    """Names of other frameworks, libraries and tools, as tokens."""
+    return frozenset(query_tokens((DATA / "others.txt").read_text(encoding="utf-8")))
+
+
+@cache
+def _stop() -> frozenset[str]:
+    """Words that stand in every question, as tokens."""
+    return frozenset(query_tokens((DATA / "stop.txt").read_text(encoding="utf-8")))

@@ -1,0 +1,61 @@
+"""What a query is about: its words without the frames, paths and numbers of a pasted traceback."""
+
+from __future__ import annotations
+
+import re
+
+from torchnotes_kb.errors import QueryError
+from torchnotes_kb.index.tokens import has_chinese
+from torchnotes_kb.notes.model import Language
+
+__all__ = ["answer_language", "focus", "plain"]
+
+TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+PREFIX = re.compile(r"^[ \t]*(?:\[?rank ?\d+\]?:|E   |>(?!>)|[\u2502|](?= ))[ \t]?", re.MULTILINE)
+"""What launchers, pytest, quotations and boxes put before each line."""
+MOST = 2000
+"""Characters kept: the first half of them from the beginning, the rest from the end."""
+NOISE = re.compile(
+    r'^\s{0,40}(?:File "[^"\n]{0,4000}", line \d+.*|Traceback \(most recent call last\):?|[\^~ ]+'
+    r"|-{3,}.*|at [\w./]+:\d+|.{0,200}CUDA kernel errors might be asynchronously.*"
+    r"|For debugging consider passing .*|Compile with `TORCH_USE_CUDA_DSA`.*)$",
+    re.MULTILINE,
+)
+FRAME_SOURCE = re.compile(
+    r'^(\s{0,40}File "[^"\n]{0,4000}", line \d+.*)\n[ \t]{4,}.*$', re.MULTILINE
+)
+PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\- ]{1,80}){2,30}")
+ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,16}\b")
+SPACES = re.compile(r"[ \t]+")
+
+
+def plain(text: str) -> str:
+    """A paste without what terminals, launchers, pytest and mail put into it."""
+    return PREFIX.sub("", TERMINAL.sub("", text)) if text else text
+
+
+def focus(text: str) -> str:
+    """The part of a query that can be looked up.
+
+    Raises:
+        QueryError: nothing is left.
+    """
+    if len(text) > 4 * MOST:
+        text = f"{text[: 2 * MOST]}\n{text[-2 * MOST :]}"
+    text = plain(text)
+    if 'File "' in text:
+        text = FRAME_SOURCE.sub(r"\1", text)
+    text = NOISE.sub("", text)
+    text = ADDRESS.sub(" ", PATH.sub(" ", text))
+    lines = (SPACES.sub(" ", line).strip() for line in text.split("\n"))
+    text = "\n".join(line for line in lines if line)
+    if len(text) > MOST:
+        text = f"{text[: MOST // 2]}\n{text[-MOST // 2 :]}"
+    if not text.strip():
+        raise QueryError("the query is empty: ask a question or paste a message")
+    return text
+
+
+def answer_language(text: str) -> Language:
+    """The language a query is asked in."""
+    return Language.ZH if has_chinese(text) else Language.EN

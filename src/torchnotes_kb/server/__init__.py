@@ -1,0 +1,1 @@
+"""MCP and what is mounted beside it over HTTP."""

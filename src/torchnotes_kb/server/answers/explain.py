@@ -1,0 +1,160 @@
+"""A diagnosis as an answer that fits a budget."""
+
+from __future__ import annotations
+
+from torchnotes_kb.explain.model import Diagnosis
+from torchnotes_kb.server.answers.budget import clip, tokens
+from torchnotes_kb.server.answers.model import (
+    DiagnosisAnswer,
+    FrameAnswer,
+    NearAnswer,
+    SiteAnswer,
+)
+from torchnotes_kb.server.answers.proofs import count_proofs, describe_proofs
+
+__all__ = ["explain_answer", "explain_text"]
+
+LIKELY = 0.5
+"""Below this a note is more likely wrong than right, and said to be."""
+MESSAGE_SHARE = 0.2
+"""Of the budget: messages of torch.compile can be pages long."""
+EXPLANATION_SHARE = 0.35
+REMEDY_SHARE = 0.3
+
+
+def explain_answer(diagnosis: Diagnosis, *, most: int) -> DiagnosisAnswer:
+    """The diagnosis with long texts cut, and alternatives dropped from the end until it fits."""
+    left_out: list[str] = []
+
+    def cut(name: str, text: str, share: float) -> str:
+        room = int(most * share)
+        if tokens(text) > room:
+            left_out.append(f"the middle of the {name}: ask again with a larger max_tokens")
+        return clip(text, room)
+
+    answer = DiagnosisAnswer(
+        found=diagnosis.note is not None,
+        error_type=diagnosis.error_type,
+        message=cut("message", diagnosis.message, MESSAGE_SHARE),
+        note_id=diagnosis.note or "",
+        title=diagnosis.title,
+        score=round(diagnosis.score, 3),
+        language=diagnosis.language,
+        explanation=cut("explanation", diagnosis.explanation, EXPLANATION_SHARE),
+        remedy=cut("remedy", diagnosis.remedy, REMEDY_SHARE),
+        captured={name: clip(value, 40) for name, value in diagnosis.captured.items()},
+        user_frame=_frames(diagnosis),
+        torch_frames=diagnosis.torch_frames,
+        alternatives=_alternatives(diagnosis),
+        site=_sites(diagnosis),
+        proof=count_proofs(diagnosis.proof),
+        left_out=tuple(left_out),
+    )
+    return _drop_alternatives(answer, most)
+
+
+def explain_text(answer: DiagnosisAnswer) -> str:
+    """The same facts for a reader."""
+    name = ": ".join(part for part in (answer.error_type, answer.message) if part)
+    lines = [name or "No error found in the text."]
+    lines += [
+        f"In {frame.function} at {frame.file}:{frame.line}"
+        + (f": {frame.source.strip()}" if frame.source else "")
+        for frame in answer.user_frame
+    ]
+    if answer.torch_frames:
+        lines.append(f"({answer.torch_frames} frames of torch folded)")
+    lines += ["", *(_explained(answer) if answer.found else _unexplained(answer))]
+    lines += [
+        f"- Other cause: {other.title} (id {other.note_id}, {other.score:.2f})"
+        + (f", if {other.tell}" if other.tell else "")
+        for other in answer.alternatives
+    ]
+    lines += [f"Left out: {text}" for text in answer.left_out]
+    if answer.found:
+        lines.append(f'Next: get_note(id="{answer.note_id}") for proven failing and working code.')
+    return "\n".join(lines)
+
+
+def _explained(answer: DiagnosisAnswer) -> list[str]:
+    hedge = "" if answer.score >= LIKELY else "Possibly, and more likely not: "
+    lines = [
+        f"{hedge}{answer.title} (id {answer.note_id}, score {answer.score:.2f})",
+        describe_proofs(answer.proof),
+        "",
+        answer.explanation,
+    ]
+    if answer.captured:
+        values = ", ".join(f"{name} = {value}" for name, value in answer.captured.items())
+        lines.append(f"From the message: {values}")
+    return [*lines, "", "What to change:", answer.remedy, ""] if answer.remedy else [*lines, ""]
+
+
+def _unexplained(answer: DiagnosisAnswer) -> list[str]:
+    lines = ["No note explains this; what follows is not an explanation by the notes."]
+    lines += [
+        f"torch raises it in {site.function} ({site.file}:{site.line})"
+        + (f" when `{site.condition}`" if site.condition else "")
+        for site in answer.site
+    ]
+    lines.append(
+        "Next: search_notes with the message's key words, or verify_snippet with a small program "
+        "that reproduces it."
+    )
+    return [*lines, ""]
+
+
+def _frames(diagnosis: Diagnosis) -> tuple[FrameAnswer, ...]:
+    frame = diagnosis.user_frame
+    if frame is None:
+        return ()
+    return (
+        FrameAnswer(
+            file=frame.file,
+            line=frame.line,
+            function=frame.function,
+            source=clip(frame.source, 60),
+        ),
+    )
+
+
+def _alternatives(diagnosis: Diagnosis) -> tuple[NearAnswer, ...]:
+    return tuple(
+        NearAnswer(
+            note_id=other.note_id,
+            title=other.title,
+            score=round(other.score, 3),
+            tell=clip(other.tell, 60),
+        )
+        for other in diagnosis.alternatives
+    )
+
+
+def _sites(diagnosis: Diagnosis) -> tuple[SiteAnswer, ...]:
+    site = diagnosis.site
+    if site is None:
+        return ()
+    return (
+        SiteAnswer(
+            file=site.file,
+            line=site.line,
+            function=site.function,
+            condition=clip(site.condition, 80),
+        ),
+    )
+
+
+def _drop_alternatives(answer: DiagnosisAnswer, most: int) -> DiagnosisAnswer:
+    whole = answer
+    while answer.alternatives and _cost(answer) > most:
+        kept = answer.alternatives[:-1]
+        dropped = ", ".join(other.note_id for other in whole.alternatives[len(kept) :])
+        said = f"other causes {dropped}: ask again with a larger max_tokens"
+        answer = whole.model_copy(
+            update={"alternatives": kept, "left_out": (*whole.left_out, said)}
+        )
+    return answer
+
+
+def _cost(answer: DiagnosisAnswer) -> int:
+    return max(tokens(explain_text(answer)), tokens(answer.model_dump_json()))

@@ -1,0 +1,110 @@
+"""What happened to a snippet, as an answer that fits a budget."""
+
+from __future__ import annotations
+
+from torchnotes_kb.notes.proof import VerdictKind
+from torchnotes_kb.sandbox.model import RaisedException, Run
+from torchnotes_kb.server.answers.budget import clip, tokens
+from torchnotes_kb.server.answers.explain import explain_text
+from torchnotes_kb.server.answers.model import DiagnosisAnswer, ExceptionAnswer, VerifyAnswer
+from torchnotes_kb.verify.model import Result
+
+__all__ = ["DIAGNOSIS_SHARE", "verify_answer", "verify_text"]
+
+DIAGNOSIS_SHARE = 0.4
+"""Of the budget, for what the exception means."""
+SHARES = {"stdout": 0.25, "stderr": 0.1, "traceback": 0.2}
+WARNINGS_SHOWN = 5
+NO_CLAIM = "no exception"
+
+
+def verify_answer(
+    result: Result, *, claim: str, diagnosis: DiagnosisAnswer | None, most: int
+) -> VerifyAnswer:
+    """The result with long output cut in the middle; what was cut is named."""
+    run = result.run
+    verdict = VerifyAnswer(
+        verdict=result.verdict.kind,
+        claim=claim or NO_CLAIM,
+        reason=clip(result.verdict.reason, int(most * 0.1)),
+    )
+    if run is None:
+        return verdict
+    left_out: list[str] = []
+
+    def cut(name: str, text: str) -> str:
+        room = int(most * SHARES[name])
+        if tokens(text) > room:
+            left_out.append(f"the middle of {name}: print less, or a larger max_tokens")
+        return clip(text, room)
+
+    left_out += [f"{name} was cut by the sandbox's output limit" for name in run.truncated]
+    if len(run.warnings) > WARNINGS_SHOWN:
+        left_out.append(f"{len(run.warnings) - WARNINGS_SHOWN} more warning(s)")
+    return verdict.model_copy(
+        update={
+            "outcome": run.outcome.value,
+            "exception": _exceptions(run, cut("traceback", _traceback(run.exception)), most),
+            "stdout": cut("stdout", run.stdout),
+            "stderr": cut("stderr", run.stderr),
+            "warnings": _warnings(run),
+            "duration_ms": round(run.duration_ms, 1),
+            "peak_mib": round(run.peak_mib or 0.0, 1),
+            "torch": run.torch,
+            "python": run.python,
+            "platform": run.platform,
+            "isolation": run.isolation,
+            "diagnosis": (diagnosis,) if diagnosis is not None else (),
+            "left_out": tuple(left_out),
+        }
+    )
+
+
+def verify_text(answer: VerifyAnswer) -> str:
+    """The same facts for a reader."""
+    lines = [_headline(answer)]
+    if answer.outcome:
+        lines.append(
+            f"Outcome {answer.outcome} in {answer.duration_ms:.0f} ms on torch {answer.torch}, "
+            f"Python {answer.python}, {answer.platform} (isolation: {answer.isolation}"
+            + (f", peak {answer.peak_mib:.0f} MiB)" if answer.peak_mib else ")")
+        )
+    for raised in answer.exception:
+        lines += ["", "Exception:", raised.traceback or f"{raised.type}: {raised.message}"]
+    lines += _block("stdout", answer.stdout) + _block("stderr", answer.stderr)
+    lines += [f"Warning: {text}" for text in answer.warnings]
+    for diagnosis in answer.diagnosis:
+        lines += ["", "What the exception means:", explain_text(diagnosis)]
+    lines += [f"Left out: {text}" for text in answer.left_out]
+    return "\n".join(lines)
+
+
+def _headline(answer: VerifyAnswer) -> str:
+    said = {
+        VerdictKind.PROVEN: f"PROVEN: {answer.claim}",
+        VerdictKind.REFUTED: f"REFUTED: the claim was “{answer.claim}”, but it {answer.reason}",
+        VerdictKind.SKIPPED: f"SKIPPED, nothing was run: {answer.reason}",
+    }
+    return said[answer.verdict]
+
+
+def _block(name: str, text: str) -> list[str]:
+    return ["", f"{name}:", text.rstrip()] if text.strip() else []
+
+
+def _exceptions(run: Run, traceback: str, most: int) -> tuple[ExceptionAnswer, ...]:
+    if run.exception is None:
+        return ()
+    message = clip(run.exception.message, int(most * 0.1))
+    return (ExceptionAnswer(type=run.exception.type, message=message, traceback=traceback),)
+
+
+def _traceback(raised: RaisedException | None) -> str:
+    return raised.traceback if raised else ""
+
+
+def _warnings(run: Run) -> tuple[str, ...]:
+    return tuple(
+        clip(f"{warning.category}: {warning.message}", 60)
+        for warning in run.warnings[:WARNINGS_SHOWN]
+    )

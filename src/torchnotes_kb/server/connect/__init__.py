@@ -1,0 +1,1 @@
+"""Entering this server into assistants' own configuration files, and nothing else of them."""

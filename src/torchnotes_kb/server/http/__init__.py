@@ -1,0 +1,1 @@
+"""Streamable HTTP: the door, tokens, metrics, logs, and the process that serves."""

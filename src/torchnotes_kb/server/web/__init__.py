@@ -1,0 +1,1 @@
+"""The page for people: server-rendered, in both languages, with a little script of our own."""

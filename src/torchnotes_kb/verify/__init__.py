@@ -1,0 +1,1 @@
+"""Expectation and run to verdict; the ledger of proofs."""

@@ -1,0 +1,245 @@
+"""The commands as a person or a script meets them, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def kb(tmp_path: Path) -> Run:
+    """Runs `kb` with a home of its own."""
+
+    def run(
+        *args: str, stdin: str | bytes = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            [sys.executable, "-m", "torchnotes_kb", *args],
+            input=given,
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "KB_HOME": str(tmp_path / "home"), **(env or {})},
+        )
+        out, err = done.stdout.decode(), done.stderr.decode()
+        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("query", "note"),
+    [
+        ("broken pipe", "broken-pipe-num-workers"),
+        ("反向传播 原地修改", "inplace-modified-gradient"),
+        ("训练好的模型加载 state_dict 多了 module.", "state-dict-module-prefix"),
+        ("one-hot 怎么用 scatter_ 构造", "scatter-one-hot"),
+        ("difference between model.eval() and torch.no_grad()", "eval-vs-no-grad"),
+    ],
+)
+def test_a_question_finds_its_note(kb: Run, query: str, note: str) -> None:
+    done = kb("query", "--json", query)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["hits"][0]["note_id"] == note
+    assert answer["hits"][0]["proof"][0]["verdict"]["kind"] == "proven"
+
+
+def test_what_no_note_answers_is_said_so(kb: Run) -> None:
+    done = kb("query", "how to bake bread")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("kb: nothing matches\n")
+
+
+def test_an_answer_is_in_the_language_of_the_question_unless_asked_otherwise(kb: Run) -> None:
+    own = json.loads(kb("query", "--json", "反向传播 原地修改").stdout)
+    other = json.loads(kb("query", "--json", "-l", "en", "反向传播 原地修改").stdout)
+    assert own["hits"][0]["title"] == "反向传播需要的张量被原地（in-place）修改"
+    assert other["hits"][0]["title"] == "A tensor that autograd saved was changed in place"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("query", ""), 2, "the query is empty"),
+        (("query", "   "), 2, "the query is empty"),
+        (("query", "x", "--kind", "errors"), 2, "--kind errors: use one of error, idiom, page"),
+        (("query", "x", "--torch", "new"), 2, "'new' is no version"),
+        (("show", "inplace-modified-gradiant"), 1, "did you mean inplace-modified-gradient"),
+        (("verify", "no-such-note"), 1, "no note 'no-such-note'"),
+        (("verify", "missing.py"), 2, "missing.py: No such file or directory"),
+        (("verify", "-", "--expect", "works"), 2, "cannot judge 'works'"),
+        (("index", "missing.md"), 2, "missing.md"),
+        (("query", "x", "--index", "nowhere"), 3, "no index at nowhere: build one with `kb index`"),
+        (("run", "missing.py"), 2, "missing.py: there is no such file"),
+        (("verify", "-", "--runtime", "/bin/false"), 3, "runtime /bin/false: is not a Python"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(
+    kb: Run, args: Sequence[str], code: int, message: str
+) -> None:
+    done = kb(*args)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_megabyte_is_searched_like_anything_else(kb: Run) -> None:
+    done = kb("query", "-", stdin="broken pipe num_workers " * 50_000)
+    assert done.returncode in (0, 1), done.stderr
+
+
+def test_a_traceback_from_a_pipe_is_explained_and_passed_through(kb: Run) -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "/home/x/infer.py", line 12, in <module>\n'
+        "    net.load_state_dict(state)\n"
+        "RuntimeError: Error(s) in loading state_dict for Net:\n"
+        '\tMissing key(s) in state_dict: "a.weight". \n'
+        '\tUnexpected key(s) in state_dict: "module.a.weight". \n'
+    )
+    done = kb("explain", "--tee", stdin=text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(text)
+    assert "where: /home/x/infer.py:12" in done.stdout
+    assert "key.removeprefix('module.')" in done.stdout
+    assert "kb show state-dict-module-prefix" in done.stdout
+
+
+def test_nothing_to_explain_is_wrong_usage(kb: Run) -> None:
+    assert kb("explain", "-").returncode == 2
+
+
+def test_a_note_is_shown_with_its_proofs_as_markdown_in_a_pipe(kb: Run) -> None:
+    done = kb("show", "scatter-one-hot", "-l", "zh")
+    assert done.returncode == 0
+    assert done.stdout.startswith("# 用 scatter_ 构造 one-hot")
+    assert "*已在 torch 2.13.0" in done.stdout
+
+
+def test_snippets_are_judged(kb: Run) -> None:
+    done = kb("verify", "-", "--json", stdin="1 / 0")
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["runtime"]["torch"].startswith("2.")
+    result = answer["results"][0]
+    assert result["verdict"] == {
+        "kind": "refuted",
+        "reason": "raised ZeroDivisionError: division by zero",
+    }
+    assert result["run"]["exception"]["frames"][0]["source"] == "1 / 0"
+
+
+def test_a_snippet_with_a_syntax_error_is_refuted_and_not_crashed_on(kb: Run) -> None:
+    done = kb("verify", "-", stdin="def f(:\n")
+    assert done.returncode == 1
+    assert "raised SyntaxError: invalid syntax" in done.stdout
+
+
+def test_a_claim_that_holds_is_proven(kb: Run) -> None:
+    code = "import torch\ntorch.ones(2, 3) @ torch.ones(2, 3)\n"
+    done = kb("verify", "-", "--expect", "raises RuntimeError: mat1 and mat2 shapes", stdin=code)
+    assert done.returncode == 0, done.stdout
+
+
+def test_source_that_is_not_utf_8_is_refused(kb: Run) -> None:
+    done = kb("verify", "-", stdin="报错".encode("gbk"))
+    assert done.returncode == 2
+    assert "standard input is not UTF-8" in done.stderr
+
+
+BLOG = """\
+# 笔记
+
+## 1. 乌龟的梯度
+乌龟模型的梯度要乘以三。
+
+```python
+print(3)
+```
+
+```
+这不是代码
+```
+"""
+
+
+def test_a_users_own_page_is_searched_verified_and_forgotten(kb: Run, tmp_path: Path) -> None:
+    page = tmp_path / "turtle.md"
+    page.write_text(BLOG, encoding="utf-8")
+    assert kb("index", str(page)).returncode == 0
+    found = json.loads(kb("query", "--json", "乌龟模型的梯度").stdout)
+    assert found["hits"][0]["note_id"] == "turtle/1-乌龟的梯度"
+    assert "乘以三" in kb("show", "turtle/1-乌龟的梯度").stdout
+    verified = kb("verify", str(page), "--json")
+    kinds = [row["verdict"]["kind"] for row in json.loads(verified.stdout)["results"]]
+    assert kinds == ["proven", "skipped"]
+    assert kb("index", "--forget", str(page)).returncode == 0
+    after = json.loads(kb("query", "--json", "乌龟模型的梯度").stdout)
+    assert not any(hit["note_id"].startswith("turtle/") for hit in after["hits"])
+
+
+def test_forgetting_what_was_never_added_says_what_was(kb: Run) -> None:
+    done = kb("index", "--forget", "other.md")
+    assert done.returncode == 2
+    assert "was never added; added are: nothing" in done.stderr
+
+
+def test_a_damaged_index_is_named_and_how_to_mend_it(kb: Run, tmp_path: Path) -> None:
+    corpus = tmp_path / "notes"
+    (corpus / "errors").mkdir(parents=True)
+    source = Path(__file__).parents[2] / "corpus/errors/zip-archive-load-old-torch.md"
+    text = source.read_text(encoding="utf-8").replace("[state-dict-module-prefix]", "[]")
+    (corpus / "errors" / source.name).write_text(text, encoding="utf-8")
+    flags = ("--corpus", str(corpus), "--out", str(tmp_path / "i"))
+    assert kb("index", *flags).returncode == 0
+    assert kb("query", "--index", str(tmp_path / "i"), "zip archive").returncode == 0
+    vectors = next((tmp_path / "i").rglob("vectors.npy"))
+    vectors.write_bytes(vectors.read_bytes()[:-100])
+    done = kb("query", "--index", str(tmp_path / "i"), "zip archive")
+    assert done.returncode == 3
+    assert "is damaged" in done.stderr
+    assert "rebuild it with `kb index`" in done.stderr
+
+
+def test_a_note_with_a_broken_fence_is_a_finding_at_its_line(kb: Run, tmp_path: Path) -> None:
+    note = tmp_path / "x.md"
+    note.write_text("---\nid: x\nkind: idiom\n---\n\n## Question\n```pyhton\n1\n```\n", "utf-8")
+    done = kb("lint", str(note))
+    assert done.returncode == 1
+    assert f"{note}:7: unknown fence `pyhton`" in done.stdout
+
+
+def test_a_query_imports_no_torch_no_sentence_transformers_and_no_mcp(kb: Run) -> None:
+    del kb
+    code = (
+        "import sys\nsys.argv = ['kb', 'query', 'broken pipe']\n"
+        "from torchnotes_kb.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'sentence_transformers', 'transformers', 'mcp', 'faiss', 'yaml', "
+        "'markdown_it', 'platformdirs', 'packaging.specifiers'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KB_HOME": "/nonexistent", "KB_CONFIG": os.devnull},
+    )
+    assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
+
+
+def test_the_version_and_the_help_are_there(kb: Run) -> None:
+    assert kb("--version").stdout.startswith("torchnotes-kb ")
+    for command in ("query", "explain", "show", "verify", "index", "lint", "serve", "eval", "run"):
+        done = kb(command, "--help")
+        assert done.returncode == 0
+        assert "Examples:" in done.stdout

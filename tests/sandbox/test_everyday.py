@@ -1,0 +1,79 @@
+"""Ordinary programs run as they do outside."""
+
+from collections.abc import Callable
+
+import pytest
+
+from torchnotes_kb.sandbox.model import Outcome, Run
+
+Runs = Callable[..., Run]
+
+PROGRAMS = {
+    "main": "assert __name__ == '__main__'\nprint(__file__)",
+    "inspect": "import inspect\ndef f(): return 1\nassert 'return 1' in inspect.getsource(f)",
+    "training": (
+        "import torch\nnet = torch.nn.Linear(4, 1)\nopt = torch.optim.SGD(net.parameters(), 0.1)\n"
+        "for _ in range(5):\n    opt.zero_grad(); net(torch.randn(8, 4)).mean().backward(); opt.step()"
+    ),
+    "loader-fork": (
+        "import torch\nfrom torch.utils.data import DataLoader\n"
+        "print([b.tolist() for b in DataLoader(torch.arange(4), 2, num_workers=2)])"
+    ),
+    "loader-spawn": (
+        "import torch\nfrom torch.utils.data import DataLoader\nif __name__ == '__main__':\n"
+        "    load = DataLoader(torch.arange(4), 2, num_workers=1, multiprocessing_context='spawn')\n"
+        "    print([b.tolist() for b in load])"
+    ),
+    "mp-fork": (
+        "import torch.multiprocessing as mp\ndef f(q): q.put(3)\nif __name__ == '__main__':\n"
+        "    c = mp.get_context('fork'); q = c.Queue(); p = c.Process(target=f, args=(q,))\n"
+        "    p.start(); print(q.get()); p.join()"
+    ),
+    "gloo": (
+        "import torch, torch.distributed as dist, torch.multiprocessing as mp\n"
+        "def f(rank):\n"
+        "    dist.init_process_group('gloo', init_method='file:///tmp/work/store', rank=rank,"
+        " world_size=2)\n"
+        "    t = torch.ones(1) * rank; dist.all_reduce(t); assert t.item() == 1\n"
+        "    dist.destroy_process_group()\n"
+        "if __name__ == '__main__':\n    mp.start_processes(f, nprocs=2, start_method='fork')"
+    ),
+    "save-load": (
+        "import torch\ntorch.save({'a': torch.ones(2)}, 'x.pt')\n"
+        "assert torch.load('x.pt', weights_only=True)['a'].sum() == 2"
+    ),
+    "compile-eager": (
+        "import torch\nf = torch.compile(lambda x: x * 2, backend='eager')\n"
+        "assert f(torch.ones(2)).sum() == 4"
+    ),
+    "threads": (
+        "import threading\nout = []\nt = threading.Thread(target=out.append, args=(1,))\n"
+        "t.start(); t.join(); assert out == [1]"
+    ),
+    "alarm": (
+        "import signal\ndef ring(*_): raise TimeoutError('rang')\n"
+        "signal.signal(signal.SIGALRM, ring); signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
+        "try:\n    signal.pause()\nexcept TimeoutError: print('rang')"
+    ),
+    "subprocess": (
+        "import subprocess, sys\n"
+        "print(subprocess.check_output([sys.executable, '-c', 'print(5)'], text=True))"
+    ),
+    "tempfile": "import tempfile\nwith tempfile.TemporaryDirectory() as d: open(d + '/x', 'w').close()",
+    "atexit": "import atexit\natexit.register(print, 'bye')",
+    "stdin": "import sys\nassert sys.stdin.read() == ''",
+    "asyncio": "import asyncio\nasyncio.run(asyncio.sleep(0))",
+    "numpy": "import numpy as np, torch\nassert torch.from_numpy(np.ones(3)).sum() == 3",
+    "parallel": "import torch\nassert (torch.ones(500, 500) @ torch.ones(500, 500))[0, 0] == 500",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_everyday_program_runs_to_its_end(run: Runs, name: str) -> None:
+    done = run(PROGRAMS[name])
+    assert done.outcome is Outcome.OK, done
+
+
+def test_runs_do_not_share_random_states(run: Runs) -> None:
+    code = "import torch, random\nprint(torch.rand(1).item(), random.random())"
+    assert run(code).stdout != run(code).stdout
