@@ -1,6 +1,11 @@
-"""One warm sandbox for all tests of it: they are independent if runs are."""
+"""One warm sandbox for all tests of it: they are independent if runs are.
 
+`KB_RUNTIME=/path/to/python pytest tests/sandbox` puts another interpreter to the same tests.
+"""
+
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +18,9 @@ LIMITS = Limits(wall_s=8, cpu_s=8, memory_mib=512, disk_mib=64)
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox.open(limits=LIMITS, workers=2) as opened:
+    named = os.environ.get("KB_RUNTIME")
+    runtime = Path(named) if named else None
+    with Sandbox.open(runtime, limits=LIMITS, workers=2) as opened:
         opened.ready()
         yield opened
 

@@ -99,7 +99,7 @@ print([str(entry) for entry in warnings.filters if entry[0] != "ignore"])
 
 def test_a_warm_run_sees_the_modules_and_filters_of_a_fresh_interpreter(warm: Sandbox) -> None:
     fresh = subprocess.run(
-        [sys.executable, "-c", STATE], capture_output=True, text=True, check=True
+        [warm.runtime.path, "-c", STATE], capture_output=True, text=True, check=True
     )
     assert warm.run(STATE).stdout == fresh.stdout
 
@@ -124,7 +124,10 @@ def test_what_torch_imports_late_it_finds(warm: Sandbox) -> None:
 
 
 def test_no_thread_waits_in_the_worker(warm: Sandbox) -> None:
-    assert warm.run("import os; print(len(os.listdir('/proc/self/task')))").stdout == "1\n"
+    assert warm._worker is not None
+    launcher = warm._worker.process.pid
+    (worker,) = Path(f"/proc/{launcher}/task/{launcher}/children").read_text("ascii").split()
+    assert len(list(Path(f"/proc/{worker}/task").iterdir())) == 1
 
 
 BROKEN = """

@@ -89,12 +89,23 @@ def _runtimes(kb: KnowledgeBase) -> Iterator[Check]:
 
     named = {"default": None, **kb.settings.runtimes}
     for name, path in named.items():
+        try:
+            found = kb.runtime() if path is None else Runtime.probe(path, name=name)
+        except KbError as error:
+            yield Check(part="runtime", name=name, holds=False, detail=str(error))
+            continue
+        problem = _isolation_problem(kb, None if path is None else name)
+        facts = f"{found.path}: torch {found.torch}, Python {found.python}, {found.platform}"
+        detail = f"{facts}, {problem or 'can be isolated'}"
+        yield Check(part="runtime", name=name, holds=not problem, detail=detail)
 
-        def probe(path: object = path, name: str = name) -> str:
-            found = kb.runtime() if path is None else Runtime.probe(path, name=name)  # type: ignore[arg-type]
-            return f"{found.path}: torch {found.torch}, Python {found.python}, {found.platform}"
 
-        yield _try("runtime", name, probe)
+def _isolation_problem(kb: KnowledgeBase, runtime: str | None) -> str:
+    """Why torch cannot be used behind the walls in a runtime; empty if it can."""
+    try:
+        return kb.verify_snippet("import torch", runtime=runtime).verdict.reason
+    except KbError as error:
+        return str(error)
 
 
 def _sandbox(kb: KnowledgeBase) -> Iterator[Check]:

@@ -22,6 +22,7 @@ PROBE_TIMEOUT_S = 20
 QUERY = """
 import json, os, site, sys
 prefix, system_site = sys.argv[1] or sys.prefix, sys.argv[2] == "true"
+sys.prefix = sys.exec_prefix = prefix  # as site would: Debian's asks whether this is a venv
 sites = site.getsitepackages([prefix])
 if prefix != sys.base_prefix and system_site:
     sites += site.getsitepackages([sys.base_prefix])
@@ -138,8 +139,8 @@ def _virtual_environment(executable: Path) -> tuple[str, str]:
         config = prefix / "pyvenv.cfg"
         if config.is_file():
             text = config.read_text(encoding="utf-8", errors="replace").lower()
-            shared = re.search(r"^include-system-site-packages\s*=\s*true\s*$", text, re.MULTILINE)
-            return str(prefix), "true" if shared else "false"
+            shared = re.search(r"^include-system-site-packages\s*=\s*(\w+)", text, re.MULTILINE)
+            return str(prefix), shared[1] if shared else "true"
     return "", "true"
 
 

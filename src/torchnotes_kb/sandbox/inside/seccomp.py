@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+from collections.abc import Iterable
 
 from . import kernel
 
@@ -99,6 +100,7 @@ NUMBERS = {
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN, AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
+TSYNC = 1
 KILL, ALLOW, ERRNO = 0x80000000, 0x7FFF0000, 0x50000
 NUMBER_AT, ARCH_AT, FIRST_ARG_AT = 0, 4, 16
 
@@ -231,6 +233,11 @@ def program(machine: str) -> bytes:
     ):
         code += [(EQUAL, 0, len(rules) + 1, numbers[name]), *rules, (RETURN, 0, 0, ALLOW)]
     code.append((RETURN, 0, 0, ALLOW))
+    return assemble(code)
+
+
+def assemble(code: Iterable[tuple[int, int, int, int]]) -> bytes:
+    """Instructions as the kernel reads them."""
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
 
@@ -242,9 +249,15 @@ class _Program(ctypes.Structure):
 
 def install() -> None:
     """Put this process and all it starts under the filter, for good."""
-    code = program(kernel.MACHINE)
+    load(program(kernel.MACHINE), TSYNC)
+
+
+def load(code: bytes, flags: int) -> int:
+    """Add a filter to those of this process; what the call returns depends on `flags`."""
     buffer = ctypes.create_string_buffer(code, len(code))
     argument = _Program(len(code) // 8, ctypes.addressof(buffer))
     number = kernel.SYS_SECCOMP[kernel.MACHINE]
-    set_mode_filter = tsync = ctypes.c_uint(1)
-    kernel.syscall(number, "seccomp", set_mode_filter, tsync, ctypes.byref(argument))
+    set_mode_filter = ctypes.c_uint(1)
+    return kernel.syscall(
+        number, "seccomp", set_mode_filter, ctypes.c_uint(flags), ctypes.byref(argument)
+    )

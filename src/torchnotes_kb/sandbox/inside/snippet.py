@@ -23,7 +23,7 @@ import traceback
 import types
 from typing import Any, NoReturn
 
-from . import kernel, landlock, reserve, rootfs, seccomp
+from . import headcount, kernel, landlock, reserve, rootfs, seccomp
 from .recorder import Recorder
 from .report import Describer, message, print_as_python
 
@@ -41,7 +41,7 @@ def become(fds: list[int], limits: dict[str, Any], worker: dict[str, Any]) -> No
     """Turn this process into the snippet's.
 
     Args:
-        fds: The source's pipe, stdout, stderr, and the pipe that says ready.
+        fds: The source's pipe, stdout, stderr, and the socket that says ready.
         limits: Of this run.
         worker: What the worker measured of itself, and its binds.
     """
@@ -50,11 +50,11 @@ def become(fds: list[int], limits: dict[str, Any], worker: dict[str, Any]) -> No
         _reset_signals()
         _set_environment(worker["path"])
         _be_fresh_interpreter()
-        lock_down(limits, worker)
+        listeners = lock_down(limits, worker)
         _assert_locked_down()
         program = _Program()
         program.execute(WARM_UP)  # takes the interpreter's copy-on-write faults ahead of time
-        os.write(READY_FD, b"ready")
+        _say_ready(listeners)
     except BaseException as error:
         os.write(READY_FD, f"{type(error).__name__}: {error}".encode())
         os._exit(70)
@@ -62,6 +62,13 @@ def become(fds: list[int], limits: dict[str, Any], worker: dict[str, Any]) -> No
     name, source = _receive()
     program.prepare(name, source)
     program.run(source)
+
+
+def _say_ready(descriptors: list[int]) -> None:
+    with socket.socket(fileno=os.dup(READY_FD)) as ready:
+        socket.send_fds(ready, [b"ready"], descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _take_descriptors(source: int, out: int, err: int, ready: int) -> None:
@@ -125,8 +132,12 @@ def _stream(fd: int, errors: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=True)  # type: ignore[type-var, unused-ignore]
 
 
-def lock_down(limits: dict[str, Any], worker: dict[str, Any]) -> None:
-    """Give up, for good, all that the limits and the walls forbid."""
+def lock_down(limits: dict[str, Any], worker: dict[str, Any]) -> list[int]:
+    """Give up, for good, all that the limits and the walls forbid.
+
+    Returns:
+        What pid 1 answers requests for processes on, where it has to (`headcount`).
+    """
     kernel.drop_capabilities()
     kernel.forbid_privileges()
     read = [at for _, at in worker["binds"]] + ["/etc", "/proc", "/dev", "/kb"]
@@ -150,7 +161,9 @@ def lock_down(limits: dict[str, Any], worker: dict[str, Any]) -> None:
     # it uses.
     kernel.limit("DATA", data, data + SPARE_MIB * MIB)
     kernel.limit("AS", worker["vm"] * 1024 + 2 * memory + 2048 * MIB)
+    listeners = [headcount.install()] if worker["headcount"] else []
     seccomp.install()
+    return listeners
 
 
 def _assert_locked_down() -> None:

@@ -17,7 +17,7 @@ import struct
 import time
 from typing import Any, NoReturn
 
-from . import kernel, rootfs, snippet, usage
+from . import headcount, kernel, rootfs, snippet, usage
 
 TICK_S = 0.025
 MAX_REPORT = 512 * 1024
@@ -79,6 +79,8 @@ class _Supervisor:
         self._peak_kib = 0
         self._snippet = 0
         self._ended: tuple[int, Any] | None = None
+        self._headcount: list[int] = []
+        """Where processes are asked for, if the kernel does not count them (`headcount`)."""
 
     def run(self, fds: list[int]) -> NoReturn:
         kernel.bound_socket_buffers(usage.SOCKET_KIB * 1024 // 2)
@@ -91,27 +93,26 @@ class _Supervisor:
         kernel.drop_capabilities()
         kernel.forbid_privileges()
         own_pidfd = os.pidfd_open(os.getpid())
-        read_ready, write_ready = os.pipe()
+        ready, theirs = socket.socketpair()
         self._snippet = os.fork()
         if self._snippet == 0:
             kernel.die_with_parent()
-            snippet.become([*fds, write_ready], self._limits, self._worker)
+            snippet.become([*fds, theirs.fileno()], self._limits, self._worker)
         # From here on the snippet's process exists: it must not be able to look in.
         kernel.set_dumpable(False)
-        for fd in (*fds, write_ready):
+        theirs.close()
+        for fd in fds:
             os.close(fd)
-        self._announce(read_ready, own_pidfd)
+        self._announce(ready, own_pidfd)
         self._await_start()
         self._watch()
 
-    def _announce(self, read_ready: int, own_pidfd: int) -> None:
+    def _announce(self, ready: socket.socket, own_pidfd: int) -> None:
         """Tell the host that the snippet's process is locked down, or what failed."""
-        problem = b""
-        while chunk := os.read(read_ready, 4096):
-            problem += chunk
-        os.close(read_ready)
-        if problem != b"ready":
-            raise RuntimeError(problem.decode("utf-8", "replace") or "lock-down ended early")
+        said, self._headcount, _, _ = socket.recv_fds(ready, 4096, 1)
+        ready.close()
+        if said != b"ready":
+            raise RuntimeError(said.decode("utf-8", "replace") or "lock-down ended early")
         _send(self._status, {"ready": True}, [own_pidfd])
         os.close(own_pidfd)
 
@@ -151,6 +152,8 @@ class _Supervisor:
         poll.register(ended, select.POLLIN)
         poll.register(self._status, select.POLLIN)
         poll.register(self._listener, select.POLLIN)
+        for fd in self._headcount:
+            poll.register(fd, select.POLLIN)
         due = started + TICK_S
         while True:
             events = dict(poll.poll(max(0.0, due - time.monotonic()) * 1000))
@@ -158,6 +161,8 @@ class _Supervisor:
                 return None
             if self._status.fileno() in events:
                 return "stopped"
+            for fd in events.keys() & set(self._headcount):
+                headcount.answer(fd, self._limits["processes"])
             if self._listener.fileno() in events:
                 self._accept(poll)
             if self._report is not None and self._report.fileno() in events:

@@ -24,7 +24,7 @@ import time
 import weakref
 from typing import Any, NoReturn
 
-from . import kernel, supervisor, usage
+from . import headcount, kernel, supervisor, usage
 from .reserve import Reserve
 
 PRELOAD = (
@@ -61,12 +61,13 @@ def main(control_fd: int, config: dict[str, Any]) -> NoReturn:
     os.set_inheritable(control_fd, False)
     started = time.monotonic()
     try:
+        config["headcount"] = headcount.is_needed()
         facts = _import(config)
         _warm_up()
     except BaseException as error:
         _say(control, {"failed": f"{type(error).__name__}: {error}"})
         os._exit(4)
-    worker = {**_settle(), "binds": config["binds"], "path": config["path"]}
+    worker = {**config, **_settle()}
     facts["warm_s"] = time.monotonic() - started
     facts["threads"] = len(os.listdir("/proc/self/task"))
     _hide()
