@@ -6,6 +6,7 @@ import pytest
 
 from torchnotes_kb.config import Settings
 from torchnotes_kb.errors import ConfigError, QueryError
+from torchnotes_kb.index.signatures import SignatureTable
 from torchnotes_kb.kb import KnowledgeBase
 from torchnotes_kb.notes.model import Language, NoteKind
 from torchnotes_kb.resources import bundled
@@ -13,6 +14,7 @@ from torchnotes_kb.search.calibration import Calibration, Features, Record, fit
 from torchnotes_kb.search.fusion import Signal
 from torchnotes_kb.search.query import focus
 from torchnotes_kb.search.searcher import Searcher
+from torchnotes_kb.search.signatures import SignatureMatcher
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,22 @@ def test_an_exact_template_outranks_all_and_gives_its_values(searcher: Searcher,
     result = searcher.search(text)
     assert result.hits[0].note_id == "inplace-modified-gradient"
     assert result.hits[0].why.exact
+
+
+@pytest.mark.parametrize(
+    ("template", "message", "values"),
+    [
+        ("undefined symbol: nccl{symbol}", "undefined symbol: ncclSend", {"symbol": "Send"}),
+        ("'{name}Loss' object has no", "'MSELoss' object has no", {"name": "MSE"}),
+        ("in its {output}th output", "in its 4th output", {"output": "4"}),
+    ],
+)
+def test_a_word_that_a_capture_completes_is_met_inside_longer_words(
+    template: str, message: str, values: dict[str, str]
+) -> None:
+    table = SignatureTable.from_signatures([("note", template)])
+    (match,) = SignatureMatcher([table]).match(f"ImportError: {message}")
+    assert (match.exact, match.captured) == (True, values)
 
 
 def test_an_exact_match_needs_no_encoder(searcher: Searcher) -> None:

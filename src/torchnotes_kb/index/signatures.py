@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,19 @@ def template_words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
+def _whole_words(template: Template) -> Iterator[str]:
+    """The words that a message must hold: in `nccl{symbol}` a capture goes on, so none is whole."""
+    last = len(template.parts) - 1
+    for number, part in enumerate(template.parts):
+        if not isinstance(part, str):
+            continue
+        for word in WORD.finditer(part.lower()):
+            begun_by_a_capture = number > 0 and word.start() == 0
+            continued_by_a_capture = number < last and word.end() == len(part)
+            if not begun_by_a_capture and not continued_by_a_capture:
+                yield word.group()
+
+
 @dataclass(frozen=True)
 class SignatureTable:
     """Templates by number; `postings` says which of them hold a word."""
@@ -40,7 +53,7 @@ class SignatureTable:
     texts: tuple[str, ...]
     """As written in the note."""
     sizes: tuple[int, ...]
-    """How many distinct words each has."""
+    """How many distinct whole words each has."""
     postings: dict[str, list[int]]
 
     @classmethod
@@ -50,7 +63,7 @@ class SignatureTable:
         sizes: list[int] = []
         postings: dict[str, list[int]] = {}
         for number, (_, text) in enumerate(pairs):
-            words = dict.fromkeys(template_words(Template.parse(text).literal))
+            words = dict.fromkeys(_whole_words(Template.parse(text)))
             sizes.append(len(words))
             for word in words:
                 postings.setdefault(word, []).append(number)
