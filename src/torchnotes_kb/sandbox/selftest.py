@@ -74,18 +74,14 @@ def _bait() -> Iterator[list[_Attack]]:
 
 
 def _canary(stack: ExitStack) -> str:
-    """A file that can be read out here: one of our own, of the system's where the disk is full."""
-    try:
-        file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="kb-canary-"))  # noqa: SIM115
-        file.write(b"canary")
-        file.flush()
-    except OSError:
-        readable = [path for path in SYSTEM_FILES if os.access(path, os.R_OK)]
-        if not readable:
-            raise
+    """A file that can be read out here: one of the system's, which nobody has to clean up."""
+    readable = [path for path in SYSTEM_FILES if os.access(path, os.R_OK)]
+    if readable:
         return readable[0]
-    else:
-        return file.name
+    file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="kb-canary-"))  # noqa: SIM115
+    file.write(b"canary")
+    file.flush()
+    return file.name
 
 
 def _attacks(canary: str, port: int) -> list[_Attack]:
