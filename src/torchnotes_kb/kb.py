@@ -367,8 +367,13 @@ class KnowledgeBase:
     ) -> BuildReport:
         from torchnotes_kb.encoders.registry import open_encoder  # noqa: PLC0415 - start-up time
         from torchnotes_kb.index.index import Index  # noqa: PLC0415 - likewise
+        from torchnotes_kb.index.questions import outside  # noqa: PLC0415 - likewise
         from torchnotes_kb.notes.chunking import chunk_note  # noqa: PLC0415 - likewise
 
         chunks = [chunk for note in notes for chunk in chunk_note(note, root=root)]
         encoder = open_encoder(self.settings.encoder)
-        return Index.build(path, chunks, notes, encoder, progress=progress)
+        beside = (
+            root is not None or self._own is None
+        )  # pages stand beside the corpus, which has them
+        others = outside() if beside else ()
+        return Index.build(path, chunks, notes, encoder, outside=others, progress=progress)

@@ -20,6 +20,8 @@ from torchnotes_kb.errors import (
 )
 from torchnotes_kb.index.index import Index
 from torchnotes_kb.index.lock import BuildLock
+from torchnotes_kb.index.passages import passage
+from torchnotes_kb.index.questions import NOBODY, Question, questions_of
 from torchnotes_kb.index.tokens import document_tokens, query_tokens, split_identifier
 from torchnotes_kb.index.vectors import ExactStore, Floats, StoreKind, build_graph, open_store
 from torchnotes_kb.notes.chunking import chunk_note
@@ -77,7 +79,7 @@ def test_a_second_build_embeds_only_what_changed(tmp_path: Path, good_note: str)
     assert encoder.asked == 0
     changed = [chunks[0].model_copy(update={"text": "something new"}), *chunks[1:]]
     Index.build(tmp_path / "i", changed, notes, encoder)
-    assert encoder.asked == 1
+    assert encoder.asked == 2  # the passage, and the question that its Symptom is
     with Index.open(tmp_path / "i", encoder=encoder.identity) as index:
         assert index.chunk(0).text == "something new"
 
@@ -91,17 +93,31 @@ def test_an_interrupted_build_leaves_the_old_index_and_is_resumed(
     encoder = CountingEncoder()
 
     def interrupt(done: int, _total: int) -> None:
-        if done >= 4:
+        if done >= len(chunks) - 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         Index.build(tmp_path / "i", chunks, notes, encoder, progress=interrupt)
     with Index.open(tmp_path / "i", encoder=encoder.identity) as index:
         assert index.manifest.chunks == 1
-    before = encoder.asked
+    before, encoder.asked = encoder.asked, 0
     Index.build(tmp_path / "i", chunks, notes, encoder)
-    unique = len({chunk.sha256 for chunk in chunks})
-    assert encoder.asked < before + unique
+    once = {passage(chunk) for chunk in chunks} | {q.text for q in questions_of(notes, chunks)}
+    assert before > 0
+    assert encoder.asked <= len(once) - before
+
+
+def test_questions_are_found_with_whose_they_are(tmp_path: Path, good_note: str) -> None:
+    notes, chunks = notes_of(good_note)
+    encoder = CountingEncoder()
+    nobodys = Question("How is bread baked?", "")
+    Index.build(tmp_path / "i", chunks, notes, encoder, outside=[nobodys])
+    with Index.open(tmp_path / "i", encoder=encoder.identity) as index:
+        for text, owner in ((nobodys.text, NOBODY), (notes[2].title, index.row_of("note-2"))):
+            vector = encoder.encode([text], kind=TextKind.QUERY)[0]
+            owners, cosines = index.questions.search(vector, 2)
+            assert owners[0] == owner
+            assert cosines[0] == pytest.approx(1, abs=1e-5)
 
 
 def test_one_builder_at_a_time_and_the_other_is_named(tmp_path: Path, good_note: str) -> None:

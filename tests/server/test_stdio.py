@@ -218,16 +218,27 @@ async def test_a_run_whose_worker_is_killed_says_so_and_the_next_is_right() -> N
         assert again["structuredContent"]["stdout"] == "2\n"
 
 
-FULL_DISK = (
-    "for place in /tmp /var/tmp /usr/tmp; do [ -d $place ] || continue; "
-    "mount -t tmpfs -o size=64k none $place; cat /dev/zero >$place/full 2>/dev/null; done; "
-    'export HOME=/tmp; cd /tmp; exec "$@" 2>/dev/full'
-)
-"""Every place that temporary files go to, and the log."""
+FULL_DISK = """
+mount --rbind /tmp /mnt
+for place in /tmp /var/tmp /usr/tmp; do
+    if [ -d $place ]; then mount -t tmpfs -o size=64k none $place; fi
+done
+while [ "$1" != -- ]; do  # what the server is made of stays where it was
+    case $1 in /tmp/*) mkdir -p "$1" && mount --rbind "/mnt/${1#/tmp/}" "$1" ;; esac
+    shift
+done
+shift
+for place in /tmp /var/tmp; do cat /dev/zero >$place/full 2>/dev/null; done
+export HOME=/tmp
+cd /tmp
+exec "$@" 2>/dev/full
+"""
+"""Every place that temporary files go to is full, and the log."""
+MADE_OF = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]))
 
 
 def test_a_full_disk_stops_neither_searches_nor_runs() -> None:
-    with serving("unshare", "-Urm", "sh", "-c", FULL_DISK, "sh") as server:
+    with serving("unshare", "-Urm", "sh", "-c", FULL_DISK, "sh", *MADE_OF, "--") as server:
         found = server.call("search_notes", query="broken pipe")
         proof = server.call("verify_snippet", code="print(1)", timeout_s=30)
     assert found["structuredContent"]["hits"][0]["note_id"] == "broken-pipe-num-workers"

@@ -1,4 +1,4 @@
-"""Passages into a checked matrix of vectors: what is known is reused, what is new is journalled.
+"""Texts into a checked matrix of vectors: what is known is reused, what is new is journalled.
 
 An interrupted build finds its own vectors again by their keys; nothing is embedded twice.
 """
@@ -19,7 +19,7 @@ from torchnotes_kb.index.vectors import Floats
 __all__ = ["Journal", "Progress", "embed_missing", "find_duplicates", "refuse_bad"]
 
 Progress = Callable[[int, int], None]
-"""Called with passages done and passages in all."""
+"""Called with texts done and texts in all."""
 
 BATCH = 64
 KEY_BYTES = 32
@@ -76,11 +76,12 @@ def embed_missing(
     text_of: Callable[[int], str],
     encoder: Encoder,
     *,
+    side: TextKind,
     journal: Journal,
     into: Floats,
     progress: Progress,
 ) -> int:
-    """Embed the passages of `wanted` (key to row), writing vectors to their rows.
+    """Embed the texts of `wanted` (key to row), writing vectors to their rows.
 
     Returns:
         How many were embedded now, not found in the journal.
@@ -100,7 +101,7 @@ def embed_missing(
     for start in range(0, len(missing), BATCH):
         batch = missing[start : start + BATCH]
         texts = [text_of(row) for _, row in batch]
-        vectors = encoder.encode(texts, kind=TextKind.PASSAGE)
+        vectors = encoder.encode(texts, kind=side)
         refuse_bad(vectors, texts, encoder.identity)
         journal.add([key for key, _ in batch], vectors)
         into[[row for _, row in batch]] = vectors

@@ -19,6 +19,8 @@ from torchnotes_kb.encoders.model import EncoderIdentity
 from torchnotes_kb.errors import IndexCorruptError, StaleIndexError
 from torchnotes_kb.index.cards import NoteCard
 from torchnotes_kb.index.manifest import Manifest, check_files, read_manifest
+from torchnotes_kb.index.questions import DEAD as DEAD_QUESTION
+from torchnotes_kb.index.questions import QUESTIONS, QuestionStore, read_owners
 from torchnotes_kb.index.records import RecordFile
 from torchnotes_kb.index.signatures import SignatureTable
 from torchnotes_kb.index.terms import TermIndex
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
     from torchnotes_kb.encoders.model import Encoder
     from torchnotes_kb.index.build import BuildReport
     from torchnotes_kb.index.embed import Progress
+    from torchnotes_kb.index.questions import Question
 
 __all__ = ["CHUNKS", "NOTES", "Index"]
 
 CHUNKS, NOTES = "chunks", "notes"
-SAMPLED = 256
 T = TypeVar("T", Chunk, NoteCard)
 
 
@@ -61,18 +63,20 @@ class Index:
         notes: Sequence[Note],
         encoder: Encoder,
         *,
+        outside: Sequence[Question] = (),
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build or update the index at `path`; the one there serves until the new one is ready.
 
-        Chunks whose passage did not change keep their vectors; an interrupted build continues.
+        Texts that did not change keep their vectors; an interrupted build continues.
 
         Args:
             path: Directory of the index.
             chunks: All chunks, those of a note together.
             notes: The notes they belong to.
-            encoder: Embeds passages.
-            progress: Called with passages done and passages in all.
+            outside: Questions that no note answers: what is nearer to them is not answered.
+            encoder: Embeds them.
+            progress: Called with texts done and texts in all.
 
         Raises:
             IndexLockedError: another process is building here.
@@ -81,7 +85,7 @@ class Index:
         """
         from torchnotes_kb.index.build import build_index  # noqa: PLC0415 - readers never build
 
-        return build_index(path, chunks, notes, encoder, progress=progress)
+        return build_index(path, chunks, notes, encoder, outside=outside, progress=progress)
 
     @classmethod
     def open(cls, path: Path, *, encoder: EncoderIdentity | None) -> Self:
@@ -166,10 +170,14 @@ class Index:
         return open_vectors(self.folder, shape=self._shape)
 
     @cached_property
-    def sample(self) -> Floats:
-        """Up to 256 of the vectors, evenly spread: what the index is about on the whole."""
-        step = max(1, len(self.matrix) // SAMPLED)
-        return np.array(self.matrix[::step][:SAMPLED])
+    def questions(self) -> QuestionStore:
+        """Searches questions by inner product."""
+        folder = self.folder / QUESTIONS
+        rows, dim = self.manifest.questions, self.manifest.encoder.dim
+        owners = read_owners(folder, rows=rows)
+        dead = np.flatnonzero(owners == DEAD_QUESTION)
+        kind = StoreKind(self.manifest.question_vectors)
+        return QuestionStore(open_store(folder, kind, shape=(rows, dim), dead=dead), owners)
 
     @cached_property
     def terms(self) -> TermIndex:
@@ -185,6 +193,8 @@ class Index:
         """Let go of the files."""
         if "vectors" in vars(self):
             self.vectors.close()
+        if "questions" in vars(self):
+            self.questions.close()
         self._chunks.close()
         self._cards.close()
 

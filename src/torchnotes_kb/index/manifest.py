@@ -23,7 +23,7 @@ __all__ = [
     "read_manifest",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older reader would misread a newer index."""
 MANIFEST = "manifest.json"
 STAMPED_FROM = 16 << 20
@@ -53,6 +53,9 @@ class Manifest(Frozen):
     """Kind of the vector store: `exact`, `hnsw` or `hnsw-sq8`."""
     chunks: int
     notes: int
+    questions: int
+    question_vectors: str
+    """As `vectors`."""
     dead_chunks: int = 0
     """Rows that stay in the files and are never returned."""
     dead_notes: int = 0

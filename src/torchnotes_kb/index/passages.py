@@ -8,7 +8,7 @@ import unicodedata
 
 from torchnotes_kb.notes.model import Chunk
 
-__all__ = ["distinct_head", "passage", "passage_key"]
+__all__ = ["distinct_head", "passage", "text_key"]
 
 MOST = 2000
 """Characters; e5 reads 512 tokens, about so many of English."""
@@ -21,8 +21,8 @@ def passage(chunk: Chunk) -> str:
     return f"{chunk.title}\n{chunk.section}: {chunk.text or chunk.code}"[:MOST]
 
 
-def passage_key(text: str) -> bytes:
-    """32 bytes that change when the embedded text does."""
+def text_key(text: str) -> bytes:
+    """32 bytes that change when an embedded text does."""
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""Which row every chunk and note gets.
+"""Which row every chunk, question and note gets.
 
 Small indexes are laid out anew; large ones keep their rows, so that the graph of what did not
 change stays as it is.
@@ -7,69 +7,93 @@ change stays as it is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
-from torchnotes_kb.index.passages import passage, passage_key
+from torchnotes_kb.index.passages import passage, text_key
+from torchnotes_kb.index.questions import Question
 from torchnotes_kb.notes.model import Chunk, Note
 
-__all__ = ["Plan", "plan_anew", "plan_onto"]
+__all__ = ["Layout", "Plan", "Standing", "corpus_digest", "plan_anew", "plan_onto"]
 
 DEAD_MOST = 0.2
 """Of all rows; with more of them a graph is built anew (ARCHITECTURE.md)."""
 
 
-@dataclass
-class Plan:
-    """Rows by number: positions in the given sequences, or None for a dead row."""
+@dataclass(frozen=True)
+class Layout:
+    """Rows of vectors by number: positions in a sequence of texts, or None for a dead row."""
 
-    chunks: list[int | None]
+    rows: list[int | None]
     keys: list[bytes]
-    """Of each row's passage; empty for a dead row."""
-    notes: list[int | None]
-    note_rows: dict[str, int] = field(default_factory=dict)
+    """Of each row's text; empty for a dead row."""
     kept: int = 0
     """The first so many rows stand in the previous files already, live or dead."""
 
     @property
     def dead(self) -> int:
-        """Rows of chunks that answer nothing."""
-        return sum(position is None for position in self.chunks)
+        """Rows that answer nothing."""
+        return self.rows.count(None)
 
 
-def plan_anew(chunks: Sequence[Chunk], notes: Sequence[Note]) -> Plan:
+@dataclass(frozen=True)
+class Plan:
+    """Every row of a new generation."""
+
+    chunks: Layout
+    questions: Layout
+    notes: list[int | None]
+    """Positions in the given notes, or None for a dead row."""
+    note_rows: dict[str, int]
+
+
+def plan_anew(
+    chunks: Sequence[Chunk], questions: Sequence[Question], notes: Sequence[Note]
+) -> Plan:
     """Rows in the order given."""
-    keys = [passage_key(passage(chunk)) for chunk in chunks]
     rows = {note.id: row for row, note in enumerate(notes)}
-    return Plan(list(range(len(chunks))), keys, list(range(len(notes))), rows)
+    return Plan(
+        chunks=_anew([text_key(passage(chunk)) for chunk in chunks]),
+        questions=_anew([question.key for question in questions]),
+        notes=list(range(len(notes))),
+        note_rows=rows,
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a previous generation holds, by row; None for a dead row."""
+
+    chunk_ids: list[str | None]
+    chunk_keys: list[bytes]
+    question_notes: list[str | None]
+    question_keys: list[bytes]
+    note_ids: list[str | None]
 
 
 def plan_onto(
-    old_keys: Sequence[bytes],
-    old_chunk_ids: Iterable[str | None],
-    old_note_ids: Iterable[str | None],
+    old: Standing,
     chunks: Sequence[Chunk],
+    questions: Sequence[Question],
     notes: Sequence[Note],
 ) -> Plan | None:
-    """Rows that keep every unchanged chunk and every surviving note where it was.
+    """Rows that keep every unchanged chunk and question, and every surviving note, where it was.
 
     Returns:
         None where too many rows would be dead.
     """
-    keys = [passage_key(passage(chunk)) for chunk in chunks]
-    position = {chunk.id: number for number, chunk in enumerate(chunks)}
-    layout: list[int | None] = []
-    for key, chunk_id in zip(old_keys, old_chunk_ids, strict=True):
-        found = position.get(chunk_id) if chunk_id is not None else None
-        layout.append(found if found is not None and keys[found] == key else None)
-    placed = {found for found in layout if found is not None}
-    kept = len(layout)
-    layout += [number for number in range(len(chunks)) if number not in placed]
-    if layout.count(None) > DEAD_MOST * len(layout):
+    chunk_layout = _onto(
+        list(zip(old.chunk_ids, old.chunk_keys, strict=True)),
+        [(chunk.id, text_key(passage(chunk))) for chunk in chunks],
+    )
+    question_layout = _onto(
+        list(zip(old.question_notes, old.question_keys, strict=True)),
+        [(question.note_id, question.key) for question in questions],
+    )
+    if chunk_layout is None or question_layout is None:
         return None
-    note_layout, rows = _note_rows(old_note_ids, notes)
-    row_keys = [b"" if found is None else keys[found] for found in layout]
-    return Plan(layout, row_keys, note_layout, rows, kept)
+    note_layout, rows = _note_rows(old.note_ids, notes)
+    return Plan(chunk_layout, question_layout, note_layout, rows)
 
 
 def corpus_digest(records: Iterable[str]) -> str:
@@ -78,6 +102,24 @@ def corpus_digest(records: Iterable[str]) -> str:
     for record in records:
         state.update(record.encode() + b"\n")
     return state.hexdigest()
+
+
+def _anew(keys: list[bytes]) -> Layout:
+    return Layout(list(range(len(keys))), keys)
+
+
+def _onto(
+    old: Sequence[tuple[Hashable, bytes]], new: Sequence[tuple[Hashable, bytes]]
+) -> Layout | None:
+    """Rows of texts, each known by whose it is and its key."""
+    position = {item: number for number, item in enumerate(new)}
+    rows = [position.get(item) for item in old]
+    placed = {found for found in rows if found is not None}
+    kept = len(rows)
+    rows += [number for number in range(len(new)) if number not in placed]
+    if rows.count(None) > DEAD_MOST * len(rows):
+        return None
+    return Layout(rows, [b"" if found is None else new[found][1] for found in rows], kept)
 
 
 def _note_rows(

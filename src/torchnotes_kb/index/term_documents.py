@@ -48,7 +48,7 @@ def write_terms(
             if before.digest == card.digest:
                 continue
             writer.delete(card.id)
-        texts = [chunks[p] for r in card.chunks if (p := plan.chunks[r]) is not None]
+        texts = [chunks[p] for r in card.chunks if (p := plan.chunks.rows[r]) is not None]
         writer.add(row=row, note_id=card.id, fields=_fields(card, texts))
     for note_id in old:
         writer.delete(note_id)

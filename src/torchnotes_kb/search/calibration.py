@@ -35,26 +35,24 @@ class Features(NamedTuple):
 
     exact: float
     """1 where a template stands in the query whole."""
-    near: float
-    """Likeness of the best near template, 0 below the threshold."""
-    cosine: float
-    """Mean of its two nearest chunks."""
-    contrast: float
-    """How far above the cosine of any chunk, in tenths."""
-    lexical: float
-    """BM25 against what a note with all the query's words would score."""
+    scope: float
+    """How much more the query is like a question that some note answers than like one that none
+    does: a difference of cosines, in tenths; 0 where a template stands in it whole."""
     covered: float
     """Share of the query's information that the note's words carry."""
     unknown: float
     """Share of the query's words that no note has."""
     told: float
     """How much the query's words say at all, 1 from about three telling words on."""
-    foreign: float
-    """1 where the query names another tool, of which the note says nothing."""
     agree: float
     """1 where words and meaning put the same note first."""
     margin: float
     """How far the fused score is above the second note's."""
+
+    @property
+    def about(self) -> tuple[float, ...]:
+        """What of them says whether the corpus speaks of the matter at all."""
+        return self.scope, self.covered, self.unknown, self.told
 
 
 class Record(NamedTuple):
@@ -86,8 +84,8 @@ class Calibration(Frozen):
     right: Logistic
     """That the first note answers: of all features."""
     answerable: Logistic
-    """That any note does: of all but cosine, lexical, agree and margin. Two notes that are close
-    rivals make the first one doubtful, and the question no less answerable."""
+    """That any note does, of `Features.about` where no template stands in the query whole. Two
+    notes that are close rivals make the first one doubtful, and the question no less answerable."""
     following: Logistic
     """That a note further down answers: of the first one's log-odds and the distance to it."""
     threshold: float
@@ -96,8 +94,10 @@ class Calibration(Frozen):
     """Which queries fixed these numbers."""
 
     def answers(self, features: Features) -> bool:
-        """Whether to answer at all."""
-        return self.answerable.probability(_plain(features)) >= self.threshold
+        """Whether to answer at all; always where a template stands in the query whole."""
+        if features.exact:
+            return True
+        return self.answerable.probability(features.about) >= self.threshold
 
     def probability(self, features: Features) -> float:
         """That the first note answers."""
@@ -123,9 +123,11 @@ def fit(records: Sequence[Record], *, fitted_on: str) -> Calibration:
         fitted_on: What to say of the queries.
     """
     right = _fit([r.features for r in records], [r.right for r in records])
-    plain = [_plain(record.features) for record in records]
-    answerable = _fit(plain, [record.answerable for record in records])
-    likely = [answerable.probability(values) for values in plain]
+    open_ = [record for record in records if not record.features.exact]
+    answerable = _fit([r.features.about for r in open_], [r.answerable for r in open_])
+    likely = [
+        1.0 if r.features.exact else answerable.probability(r.features.about) for r in records
+    ]
     followers = [
         ((_log_odds(right.probability(record.features)), min(behind, FAR)), answers)
         for record in records
@@ -140,11 +142,6 @@ def fit(records: Sequence[Record], *, fitted_on: str) -> Calibration:
         threshold=_threshold(likely, [record.answerable for record in records]),
         fitted_on=fitted_on,
     )
-
-
-def _plain(features: Features) -> tuple[float, ...]:
-    f = features
-    return f.exact, f.near, f.contrast, f.covered, f.unknown, f.told, f.foreign
 
 
 def _threshold(likely: Sequence[float], answerable: Sequence[bool]) -> float:

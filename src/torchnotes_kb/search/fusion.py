@@ -16,12 +16,13 @@ from torchnotes_kb.search.calibration import Features
 
 __all__ = ["ALL_SIGNALS", "Candidate", "Signal", "features_of", "fuse"]
 
-LEXICAL = 0.5
-COVERED = 0.9
-DENSE = 11.5
-"""Per unit of cosine: 0.05 below the nearest note costs 0.6."""
-NEARLY = 3.0
-"""These four are a conditional logit over each query's candidates, fitted by maximum likelihood on
+LEXICAL = 0.6
+COVERED = 1.2
+DENSE = 9.0
+"""Per unit of cosine: 0.05 below the nearest note costs 0.45."""
+ASKED = 5.5
+NEARLY = 2.0
+"""These five are a conditional logit over each query's candidates, fitted by maximum likelihood on
 the dev and calibration splits and rounded (docs/search.md)."""
 EXACT = 10.0
 """An exact template match outranks all else."""
@@ -55,6 +56,8 @@ class Candidate:
     """Likeness of the best near template."""
     cosine: float = 0.0
     """Of its two nearest chunks, averaged; 0: none is near."""
+    asked: float = 0.0
+    """Cosine of the nearest of its questions; 0: none is near."""
     lexical: float = 0.0
     """BM25 against the ideal of the query, about 0 to 1."""
     covered: float = 0.0
@@ -75,49 +78,47 @@ def fuse(candidates: Iterable[Candidate]) -> list[Candidate]:
         for rank, candidate in enumerate(ranked, start=1):
             candidate.ranks[signal] = rank
     cosines = [c.cosine for c in found if c.cosine]
-    nearest, floor = max(cosines, default=0.0), min(cosines, default=0.0)
+    asked = [c.asked for c in found if c.asked]
     most = max((c.lexical for c in found), default=0.0) or 1.0
     for c in found:
-        away = nearest - (c.cosine or floor)
-        worded = LEXICAL * c.lexical / most + COVERED * c.covered
-        c.score = _signature(c) + worded - DENSE * away
+        away = DENSE * _behind(c.cosine, cosines) + ASKED * _behind(c.asked, asked)
+        c.score = _signature(c) + LEXICAL * c.lexical / most + COVERED * c.covered - away
     return sorted(found, key=lambda c: (-c.score, c.key))
 
 
 def features_of(
     ordered: Sequence[Candidate],
     *,
-    background: float,
+    scope: float,
     unknown: float,
     information: float,
-    foreign: bool,
 ) -> Features:
     """What calibration looks at, of candidates in their order.
 
     Args:
         ordered: As `fuse` returned them.
-        background: Cosine of any chunk: what the whole corpus has with a text of this language
-            and length.
+        scope: How much more the query is like a question that some note answers than like one
+            that none does, a difference of cosines.
         unknown: Share of the query's words that no note has.
         information: Inverse document frequencies of the query's words, summed.
-        foreign: Whether the query names another tool, of which the first one says nothing.
     """
     first = ordered[0]
     second = ordered[1].score if len(ordered) > 1 else first.score - MARGIN_FULL
     agree = first.ranks.get(Signal.LEXICAL) == 1 and first.ranks.get(Signal.DENSE) == 1
     return Features(
         exact=float(bool(first.exact)),
-        near=0.0 if first.exact else first.near,
-        cosine=first.cosine,
-        contrast=10 * (first.cosine - background) if first.cosine else 0.0,
-        lexical=min(1.5, first.lexical),
+        scope=10 * scope,
         covered=first.covered,
         unknown=unknown,
         told=min(1.0, information / TOLD_FULL),
-        foreign=float(foreign),
         agree=float(agree),
         margin=min(1.0, (first.score - second) / MARGIN_FULL),
     )
+
+
+def _behind(cosine: float, all_found: Sequence[float]) -> float:
+    """How far behind the nearest; a note that was not found is no nearer than any that was."""
+    return max(all_found, default=0.0) - (cosine or min(all_found, default=0.0))
 
 
 def _signature(candidate: Candidate) -> float:

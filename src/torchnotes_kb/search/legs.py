@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from torchnotes_kb.index.questions import NOBODY
 from torchnotes_kb.search.fusion import Candidate
 
 if TYPE_CHECKING:
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from torchnotes_kb.search.lexical import LexicalQuery
     from torchnotes_kb.search.signatures import SignatureMatch
 
-__all__ = ["Found", "by_meaning", "by_signature", "by_words", "cover"]
+__all__ = ["Found", "by_likeness", "by_meaning", "by_signature", "by_words", "cover"]
 
 NEIGHBOURS = 96
 """Chunks asked of the vectors; a note has about ten."""
+QUESTIONS = 128
+"""Questions asked of them; a note has about six."""
 WORDED = 50
 """Notes asked of the lexical index."""
 COVERED = 256
@@ -31,8 +34,8 @@ class Found:
 
     def __init__(self) -> None:
         self.candidates: dict[tuple[int, int], Candidate] = {}
-        self.background: dict[int, float] = {}
-        """By index: the cosine that any chunk of it has with the query, near or not."""
+        self.inside = self.outside = 0.0
+        """Cosines of the nearest question that some note answers, and that none does."""
 
     def at(self, number: int, row: int) -> Candidate:
         """The candidate of a note, made if it is new."""
@@ -96,4 +99,17 @@ def by_meaning(found: Found, number: int, index: Index, vector: Vectors, *, dept
         candidate = found.at(number, note)
         candidate.cosine = (nearest + (other if second is None else second)) / 2
         candidate.chunk = chunk
-    found.background[number] = float((index.sample @ vector).mean())
+
+
+def by_likeness(found: Found, number: int, index: Index, vector: Vectors, *, depth: int) -> None:
+    """Notes that answer the questions which are most like the query."""
+    owners, cosines = index.questions.search(vector, depth * QUESTIONS)
+    for row, cosine in zip(owners, cosines, strict=True):
+        if row == NOBODY:
+            found.outside = max(found.outside, cosine)
+            continue
+        found.inside = max(found.inside, cosine)
+        candidate = found.at(number, row)
+        candidate.asked = max(candidate.asked, cosine)
+    if cosines:
+        found.outside = max(found.outside, cosines[-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,6 @@ TYPO = 0.5
 """Part of its information that a misspelt word keeps."""
 MOST_WORDS = 48
 """The rarest of them; a pasted log has thousands."""
-EVERYWHERE = 10_000
-"""Notes that speak of a tool, at most."""
 TYPO_FROM, TWO_EDITS_FROM = 5, 8
 """Letters; shorter words have too many neighbours."""
 
@@ -49,15 +47,22 @@ class QueryWord:
 
 @dataclass(frozen=True)
 class LexicalQuery:
-    """What a query asks of one lexical index."""
+    """What a query asks of one or several lexical indexes."""
 
     words: tuple[QueryWord, ...]
 
     @classmethod
-    def of(cls, text: str, terms: TermIndex, *, notes: int) -> LexicalQuery:
-        """The words of `text` that say something, the rarest known ones first."""
+    def of(cls, text: str, indexes: Sequence[TermIndex], *, notes: int) -> LexicalQuery:
+        """The words of `text` that say something, the rarest known ones first.
+
+        How much a word says is counted over all the notes that are searched: in an index of its
+        own a page of the user's would make every word common.
+        """
         tokens = [token for token in dict.fromkeys(query_tokens(text)) if token not in _stop()]
-        known = {token: min(terms.document_frequency(token), notes) for token in tokens}
+        known = {
+            token: min(sum(terms.document_frequency(token) for terms in indexes), notes)
+            for token in tokens
+        }
         tokens.sort(key=lambda token: (known[token] == 0, known[token]))
         return cls(
             tuple(
@@ -75,19 +80,6 @@ class LexicalQuery:
     def unknown(self) -> float:
         """Share of the words that no note has."""
         return sum(not word.known for word in self.words) / max(1, len(self.words))
-
-    @property
-    def others(self) -> tuple[QueryWord, ...]:
-        """The words that name another tool than PyTorch."""
-        return tuple(word for word in self.words if word.token in _others())
-
-    def is_about_another(self, row: int, terms: TermIndex) -> bool:
-        """Whether it names another tool, of which the note in this row says nothing."""
-        wanted = [(word.token, 0, 1.0) for word in self.others]
-        if not wanted:
-            return False
-        speaking = terms.covering(wanted, EVERYWHERE)
-        return row not in {found for found, _ in speaking}
 
     def clauses(self) -> list[Clause]:
         """What to ask of the index."""
@@ -130,12 +122,6 @@ def _information(frequency: int, notes: int) -> float:
 def _synonyms() -> Mapping[str, list[str]]:
     table: dict[str, list[str]] = json.loads((DATA / "synonyms.json").read_text(encoding="utf-8"))
     return table
-
-
-@cache
-def _others() -> frozenset[str]:
-    """Names of other frameworks, libraries and tools, as tokens."""
-    return frozenset(query_tokens((DATA / "others.txt").read_text(encoding="utf-8")))
 
 
 @cache

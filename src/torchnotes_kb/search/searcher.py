@@ -51,10 +51,9 @@ class _Asked:
     """What all signals said of one query."""
 
     ordered: list[Candidate]
-    background: dict[int, float]
-    """By index: the cosine of any chunk."""
-    words: list[LexicalQuery]
-    """Likewise: each index has its own vocabulary."""
+    scope: float
+    """How much more it is like a question that some note answers."""
+    words: LexicalQuery
 
 
 class Searcher:
@@ -164,10 +163,11 @@ class Searcher:
         """What the signals say, fused."""
         text = focus(query)
         found = legs.Found()
-        words = [
-            LexicalQuery.of(text, index.terms, notes=index.manifest.notes)
-            for index in self._indexes
-        ]
+        words = LexicalQuery.of(
+            text,
+            [index.terms for index in self._indexes],
+            notes=sum(index.manifest.notes for index in self._indexes),
+        )
         if Signal.SIGNATURE in signals:
             matches = self.matcher.match(query)
             for number, index in enumerate(self._indexes):
@@ -175,27 +175,25 @@ class Searcher:
         exact = any(candidate.exact for candidate in found.candidates.values())
         if Signal.LEXICAL in signals:
             for number, index in enumerate(self._indexes):
-                legs.by_words(found, number, index, words[number], depth=depth)
+                legs.by_words(found, number, index, words, depth=depth)
         if Signal.DENSE in signals and not exact:
             vector = self._embed(text)
             for number, index in enumerate(self._indexes):
                 legs.by_meaning(found, number, index, vector, depth=depth)
+                legs.by_likeness(found, number, index, vector, depth=depth)
         if Signal.LEXICAL in signals:
             for number, index in enumerate(self._indexes):
-                legs.cover(found, number, index, words[number], depth=depth)
-        return _Asked(fuse(found.candidates.values()), found.background, words)
+                legs.cover(found, number, index, words, depth=depth)
+        return _Asked(fuse(found.candidates.values()), found.inside - found.outside, words)
 
     def _ranking(self, asked: _Asked, kept: Sequence[Candidate]) -> Ranking:
         if not kept:
             return Ranking((), None)
-        number, row = kept[0].key
-        words = asked.words[number]
         features = features_of(
             kept,
-            background=asked.background.get(number, 0.0),
-            unknown=words.unknown,
-            information=words.information,
-            foreign=words.is_about_another(row, self._indexes[number].terms),
+            scope=asked.scope,
+            unknown=asked.words.unknown,
+            information=asked.words.information,
         )
         return Ranking(tuple(kept), features)
 
