@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchnotes_kb.explain.diagnose import by_cause
-from torchnotes_kb.explain.traceback import parse, torch_frames, user_frame
+from torchnotes_kb.explain.cause import by_cause
+from torchnotes_kb.explain.frames import torch_frames, user_frame
+from torchnotes_kb.explain.traceback import parse
 
 PLAIN = """\
 Traceback (most recent call last):

@@ -119,3 +119,9 @@ def test_a_megabyte_of_one_character_takes_no_time_to_speak_of() -> None:
             SHAPES.search("mat1 and mat2 shapes cannot be multiplied (" + character * 1_000_000)
             is None
         )
+
+
+def test_a_quoted_list_gives_its_first_item() -> None:
+    template = Template.parse('Missing: "{missing}". Unexpected: "module.{unexpected}"')
+    said = 'Missing: "a.w", "a.b". \n\tUnexpected: "module.a.w", "module.a.b".'
+    assert template.search(said) == {"missing": "a.w", "unexpected": "a.w"}

@@ -6,7 +6,7 @@ Every pattern is anchored and bounded, so that the time is linear in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 __all__ = ["clean_lines"]
 
@@ -30,19 +30,28 @@ LEVEL = re.compile(
     r"(?=\s|$)"
 )
 GUTTER = re.compile(r"(?:\s{0,6}[|>\u2502] ?){1,4}(?!\s*\d{1,3}\s*$)")
-PYTEST = re.compile(r"E(?: {3}|$)")
+TELLING = re.compile(r'Traceback \(most recent call last\)|  File "[^"]{1,4000}", line \d')
+"""What a traceback's lines hold: whatever stands before it may be a label."""
+CLOCK = re.compile(r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,9})?")
+DIGITS = re.compile(r"\d+")
+MAX_LABEL, MAX_LABELS, REPEATED_WITHIN = 120, 16, 8
+
+Line = tuple[str, str]
 
 
-def clean_lines(text: str) -> Iterator[tuple[str, str]]:
+def clean_lines(text: str) -> Iterator[Line]:
     """Each line as (rank, text): what interleaved processes wrote can be told apart by rank."""
-    for raw in text.replace("\r\n", "\n").split("\n"):
-        line = ANSI.sub("", raw) if "\x1b" in raw else raw
-        if "\r" in line:
-            line = line.rstrip("\r").rpartition("\r")[2]
-        yield _strip(line)
+    lines = [_strip(_plain(raw)) for raw in text.replace("\r\n", "\n").split("\n")]
+    labels = _labels(lines)
+    return iter([_unlabelled(line, labels) for line in lines] if labels else lines)
 
 
-def _strip(line: str) -> tuple[str, str]:
+def _plain(raw: str) -> str:
+    line = ANSI.sub("", raw) if "\x1b" in raw else raw
+    return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
+
+
+def _strip(line: str) -> Line:
     rank = ""
     stripped = line
     for _ in range(3):
@@ -60,7 +69,44 @@ def _strip(line: str) -> tuple[str, str]:
         gutter = GUTTER.match(stripped)
         if gutter:
             stripped = stripped[gutter.end() :]
+            if gutter[0].rstrip().endswith("\u2502"):
+                stripped = stripped.rstrip().removesuffix("\u2502")  # a box has two sides
         if stripped == before:
             break
-    test = PYTEST.match(stripped)
-    return rank, stripped[test.end() :] if test else stripped
+    return rank, stripped
+
+
+def _labels(lines: Sequence[Line]) -> list[re.Pattern[str]]:
+    """What else stands before the lines of a traceback: a pod, a task, syslog's host and program.
+
+    Nobody can list every launcher; but what stands before a traceback's first line is a label if
+    other lines near it begin alike, but for the digits.
+    """
+    known: dict[str, re.Pattern[str]] = {}
+    for number, (_, line) in enumerate(lines):
+        found = TELLING.search(line) if len(line) < MAX_LABEL + 4000 else None
+        label = line[: found.start()] if found else ""
+        if not label.strip() or len(label) > MAX_LABEL or len(known) >= MAX_LABELS:
+            continue
+        bare = label.rstrip()
+        pattern = DIGITS.sub(r"\\d{1,20}", re.escape(bare))
+        if pattern in known:
+            continue
+        compiled = re.compile(pattern + rf"(?: {{{len(label) - len(bare)}}}|\s*$)")
+        around = [
+            *lines[max(0, number - 2) : number],
+            *lines[number + 1 : number + 1 + REPEATED_WITHIN],
+        ]
+        if any(compiled.match(other) for _, other in around):
+            known[pattern] = compiled
+    return list(known.values())
+
+
+def _unlabelled(line: Line, labels: Sequence[re.Pattern[str]]) -> Line:
+    rank, text = line
+    for label in labels:
+        found = label.match(text)
+        if found:
+            own = CLOCK.sub("", found[0]).strip(" :|")
+            return f"{rank} {own}".strip(), text[found.end() :]
+    return line

@@ -90,6 +90,10 @@ class Diagnosis(Frozen):
     """The last frame outside installed packages."""
     torch_frames: int = 0
     """How many frames of torch were folded."""
+    undecided: bool = False
+    """Another note has the same message, and nothing in the text tells which is meant."""
+    tell: str = ""
+    """Where undecided: what to look for to know that it is this note."""
     alternatives: tuple[Candidate, ...] = ()
     site: RaiseSite | None = None
     proof: tuple[Proof, ...] = ()

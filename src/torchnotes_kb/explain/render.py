@@ -15,6 +15,7 @@ WORDS = {
         "where": "where",
         "fix": "fix",
         "note": "note",
+        "if": "several notes have this message; this is the one if {tell}",
         "others": "or, if it looks otherwise:",
         "unknown": "no note explains this message",
         "near": "nearest notes, not believed to answer:",
@@ -34,6 +35,7 @@ WORDS = {
         "where": "位置",
         "fix": "改法",
         "note": "条目",
+        "if": "这条信息对应不止一个条目；如果{tell}，就是这一个",
         "others": "若情况不符，也可能是：",
         "unknown": "没有条目解释这条信息",
         "near": "最接近的条目（不确定能回答）：",
@@ -72,7 +74,9 @@ def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
     if diagnosis.note is None and not diagnosis.explanation:
         yield words["unknown"]
     if diagnosis.title:
-        yield f"{diagnosis.title}"
+        yield diagnosis.title
+    if diagnosis.undecided and diagnosis.tell:
+        yield words["if"].format(tell=diagnosis.tell)
     if diagnosis.explanation:
         yield diagnosis.explanation
     if diagnosis.remedy:

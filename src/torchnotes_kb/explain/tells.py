@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torchnotes_kb.notes.model import Language
+from torchnotes_kb.notes.template import Template
 from torchnotes_kb.sandbox.model import Frame
 
-__all__ = ["tell", "weigh"]
+__all__ = ["borrowers", "tell", "weigh"]
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,15 @@ class Tell:
     """Words in frames that speak for a note, and what to look for."""
 
     words: tuple[str, ...]
+    """Empty where no frame would show it."""
     text: str
     text_zh: str
+    borrowed: tuple[str, ...] = ()
+    """Templates of other notes' messages that this note explains too, where the frames say so."""
 
 
+OUT_OF_RANGE = "index out of range in self"
+OUT_OF_BOUNDS = "index {index:d} is out of bounds for dimension {dim:d} with size {size:d}"
 TELLS = {
     "embedding-index-out-of-range": Tell(
         ("embedding", "sparse.py"),
@@ -32,10 +38,36 @@ TELLS = {
         "查的是位置编码表，而序列比它长",
     ),
     "gather-index-semantics": Tell(
-        ("gather",), "the failing line calls gather", "出错的那行调用了 gather"
+        (".gather(", "take_along_dim("),
+        "the failing line calls gather",
+        "出错的那行调用了 gather",
+        borrowed=(OUT_OF_BOUNDS, OUT_OF_RANGE),
     ),
     "scatter-one-hot": Tell(
-        ("scatter",), "the failing line calls scatter_", "出错的那行调用了 scatter_"
+        (".scatter(", ".scatter_("),
+        "the failing line calls scatter_",
+        "出错的那行调用了 scatter_",
+        borrowed=(OUT_OF_BOUNDS,),
+    ),
+    "index-out-of-bounds-dim": Tell(
+        ("index_select(", "["),
+        "the failing line indexes a tensor, or calls index_select",
+        "出错的那行在索引张量，或调用了 index_select",
+        borrowed=(OUT_OF_RANGE,),
+    ),
+    "size-of-tensor-must-match": Tell(
+        (), "two tensors of other sizes meet", "是另外两个大小不同的张量相遇"
+    ),
+    "clip-grad-placement": Tell(
+        (),
+        "the loss itself is finite: gradients are clipped before unscale_, or grow too large",
+        "loss 本身是有限值：裁剪放在了 unscale_ 之前，或梯度过大",
+    ),
+    "loss-nan": Tell((), "the loss itself is nan or inf", "loss 本身已经是 nan 或 inf"),
+    "dataloader-worker-exited": Tell(
+        ("signal_handling.py", "/torch/utils/data/dataloader.py"),
+        "Linux: the worker was killed, for memory or by a crash in native code",
+        "Linux：worker 被系统杀掉（内存、共享内存）或在本地代码里崩溃",
     ),
     "ce-target-dtype-long": Tell(
         ("cross_entropy", "nll_loss", "loss.py"),
@@ -70,7 +102,7 @@ TELLS = {
         ("load_state_dict",), "keys differ by `module.` only", "键只差 module. 前缀"
     ),
     "broken-pipe-num-workers": Tell(
-        ("spawn.py", "popen_spawn", "reduction.py", "dataloader.py"),
+        ("spawn.py", "popen_spawn", "reduction.py", ":\\"),
         "Windows, macOS or the spawn method, and no main guard",
         "Windows、macOS 或 spawn 方式，且没有 main 保护",
     ),
@@ -78,15 +110,27 @@ TELLS = {
 
 
 def weigh(note_id: str, frames: Sequence[Frame]) -> int:
-    """How many frames, counted from the last, speak for a note: the nearest counts most."""
+    """How much the frames speak for a note: the nearest to the error counts most.
+
+    Below 0 where there are frames, and none of what would show.
+    """
     known = TELLS.get(note_id)
-    if known is None:
+    if known is None or not known.words or not frames:
         return 0
     for distance, frame in enumerate(reversed(frames)):
         text = f"{frame.file} {frame.function} {frame.source}"
         if any(word in text for word in known.words):
-            return max(1, len(frames) - distance)
-    return 0
+            return len(frames) - distance
+    return -1
+
+
+def borrowers(message: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Notes that could explain the message of another: id, template and values."""
+    for note_id, known in TELLS.items():
+        for text in known.borrowed:
+            captured = Template.parse(text).search(message)
+            if captured is not None:
+                yield note_id, text, captured
 
 
 def tell(note_id: str, language: Language) -> str:

@@ -1,33 +1,32 @@
 """The exceptions that a text tells of: frames, type and message, in whatever shape it was pasted.
 
-Reads CPython's tracebacks (chains, groups, carets), IPython's with arrows, those that DataLoader
-and DataParallel re-raise as text, several interleaved processes, warnings, and bare messages.
-One pass over the lines; nothing here raises.
+Reads CPython's tracebacks (chains, groups, carets), IPython's with arrows, rich's boxes, pytest's
+reports, those that DataLoader, DataParallel and torchrun print as text, several interleaved
+processes, warnings, and bare messages. One pass over the lines; nothing here raises. How a frame
+is printed is in `frames`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from torchnotes_kb.explain.clean import clean_lines
+from torchnotes_kb.explain.frames import CPYTHON, notebook_place, pytest_place, rich_place
 from torchnotes_kb.sandbox.model import Frame
 
-__all__ = ["Link", "Raised", "parse", "user_frame"]
+__all__ = ["Link", "Raised", "parse"]
 
 HEADER = "Traceback (most recent call last)"
-FRAME = re.compile(r'\s{0,40}File "([^"]{1,4000})", line (\d{1,9})(?:, in (.{1,400}))?\s*$')
 IPYTHON_HEADER = re.compile(r"([A-Za-z_][\w.]{0,200})\s{2,200}Traceback \(most recent call last\)")
-IPYTHON_CELL = re.compile(
-    r"(?:File )?((?:Cell|Input) In ?\[\d+\])(?:, line (\d{1,9}))?(?:, in (.{1,200}))?$"
-)
-IPYTHON_FILE = re.compile(r"(?:File )?(\S[^:]{0,2000}\.py):(\d{1,9}), in ([^()]{1,200})")
-IPYTHON_OLD = re.compile(r"(<ipython-input-\S{1,80}>|\S{1,2000}\.py) in ([^()]{1,200})(?:\(|$)")
 ARROW = re.compile(r"-{2,}>\s{0,6}(\d{1,9})\s?(.*)")
+RICH_ARROW = re.compile(r"\u2771\s{0,6}\d{1,9}\s[\u2502\s]{0,200}(.*)")
 NUMBERED = re.compile(r"\s{0,12}\d{1,9}(?:\s|$)")
 CARETS = re.compile(r"\s*[\^~]+[\^~\s]*$")
+PYTEST_ERROR = re.compile(r"E(?: {3}\s*(\S.*)|\s*)$")
 TYPE = (
     r"[A-Za-z_][\w.]{0,200}?(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Unsupported|Group)"
 )
@@ -35,11 +34,14 @@ EXCEPTION = re.compile(rf"\s{{0,8}}({TYPE})(?:: ?(.*)|\s*)$")
 DOTTED = re.compile(r"([A-Za-z_]\w*(?:\.\w+)+)(?:: (.*)|)$")
 WARNING = re.compile(
     r"(?:(\S[^:\n]{0,2000}(?::\\[^:\n]{0,2000})?):(\d{1,9}): )?"
-    r"([A-Za-z_][\w.]{0,100}Warning): (.*)"
+    r"([A-Za-z_][\w.]{0,100}Warning): ?(.*)"
 )
 ANYWHERE = re.compile(rf"(?<![\w.])({TYPE})[:\uff1a]\s?(\S.*)")
+ASSERTION = re.compile(r"Assertion [`'\"].{1,300}['`\"] failed")
+ASSERTED = "device-side assert triggered"
 CAUSE = "The above exception was the direct cause of the following exception"
 CONTEXT = "During handling of the above exception, another exception occurred"
+USER_CODE = "from user code"
 END_OF_MESSAGE = (
     CAUSE,
     CONTEXT,
@@ -53,15 +55,17 @@ END_OF_MESSAGE = (
     "+------------------------------------",
     "The above operation failed",
 )
+CONTINUES = (
+    "Explanation:",
+    "Hint:",
+    "Developer debug context:",
+    USER_CODE,
+    "Original Traceback",
+)
 MAX_MESSAGE_LINES = 120
+MAX_WARNING_LINES = 12
 MAX_LINE = 100_000
 """Characters; a longer line is data, not a message."""
-INSTALLED = re.compile(
-    r"site-packages|dist-packages|[\\/]lib[\\/]python\d|[\\/]Lib[\\/](?!site)|<frozen |<string>"
-    r"|<__array_function__|importlib[\\/]_bootstrap"
-    r"|[\\/]torch[\\/](?:nn|_tensor|autograd|optim|utils)"
-)
-TORCH = re.compile(r"[\\/]torch[\\/]|[\\/]torchvision[\\/]|[\\/]torchaudio[\\/]|torch[\\/]_")
 
 
 class Link(StrEnum):
@@ -84,6 +88,8 @@ class Raised:
     link: Link = Link.NONE
     rank: str = ""
     warning: bool = False
+    assertion: str = ""
+    """What the device printed, where the message only says that it did."""
 
 
 def parse(text: str) -> list[Raised]:
@@ -95,18 +101,10 @@ def parse(text: str) -> list[Raised]:
     if not found:
         every = [line for lines in ranks.values() for line in lines]
         found = _bare(every) or [Raised("", "\n".join(every).strip())]
+    for raised in found:
+        if ASSERTED in raised.message and (asserted := ASSERTION.search(text)):
+            raised.assertion = asserted[0]
     return found
-
-
-def user_frame(frames: list[Frame]) -> Frame | None:
-    """The last frame outside Python's own and installed packages."""
-    own = [frame for frame in frames if not INSTALLED.search(frame.file)]
-    return own[-1] if own else None
-
-
-def torch_frames(frames: list[Frame]) -> int:
-    """How many frames are torch's."""
-    return sum(bool(INSTALLED.search(f.file) and TORCH.search(f.file)) for f in frames)
 
 
 class _Reader:
@@ -118,54 +116,115 @@ class _Reader:
         self._at = 0
         self._found: list[Raised] = []
         self._link = Link.NONE
+        self._places: list[Frame] = []
+        """Of a pytest report, whose frames come before and after the message."""
 
     def read(self) -> list[Raised]:
         """All exceptions that come with a traceback, and warnings."""
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            notebook = IPYTHON_HEADER.match(line.strip()) if HEADER in line else None
-            if notebook:
-                self._at += 1
-                self._traceback(notebook[1])
-            elif HEADER in line:
-                if "Original Traceback" in line:
-                    self._link = Link.ORIGINAL
-                self._at += 1
-                self._traceback("")
-            elif FRAME.match(line):
-                self._traceback("")  # the header was cut off
+            if HEADER in line:
+                self._headed(line)
+            elif CPYTHON.match(line):
+                self._traceback()  # the header was cut off
+            elif PYTEST_ERROR.match(line):
+                self._pytest()
             else:
                 self._loose(line)
                 self._at += 1
         return self._found
+
+    def _headed(self, line: str) -> None:
+        self._at += 1
+        notebook = IPYTHON_HEADER.match(line.strip())
+        if "Original Traceback" in line:
+            self._link = Link.ORIGINAL
+        if "\u2500" in line:
+            self._raised(self._rich(), self._exception_line(""))
+        else:
+            self._traceback(notebook[1] if notebook else "")
 
     def _loose(self, line: str) -> None:
         if CAUSE in line:
             self._link = Link.CAUSE
         elif CONTEXT in line:
             self._link = Link.CONTEXT
-        elif "Warning: " in line and (warned := WARNING.match(line.strip())):
-            file, number, kind, message = warned.groups()
-            frames = [Frame(file=file, line=int(number), function="")] if file else []
-            self._found.append(Raised(kind, message, frames, rank=self._rank, warning=True))
+        elif "Warning:" in line and (warned := WARNING.match(line.strip())):
+            self._warning(warned)
+        elif line[:1].isalpha() or line[:1] in "/.~<":
+            placed = pytest_place(line.rstrip())
+            if placed:
+                self._places.append(placed[0])
 
-    def _traceback(self, notebook: str) -> None:
-        link, self._link = self._link, Link.NONE
+    def _warning(self, warned: re.Match[str]) -> None:
+        """A warning: its message may go on until the line of code that is printed after it."""
+        file, number, kind, first = warned.groups()
+        lines, source = [first], ""
+        for ahead in self._lines[self._at + 1 : self._at + 1 + MAX_WARNING_LINES]:
+            if ahead[:1].isspace() and ahead.strip():
+                source = "" if CPYTHON.match(ahead) else ahead.strip()
+                break
+            if not ahead.strip() and first:
+                break
+            lines.append(ahead)
+        message = "\n".join(lines if source or not first else lines[:1]).strip()
+        frames = [Frame(file=file, line=int(number), function="", source=source)] if file else []
+        self._found.append(Raised(kind, message, frames, rank=self._rank, warning=True))
+
+    def _traceback(self, notebook: str = "") -> None:
         frames = self._frames(notebook)
-        head = self._exception_line(notebook)
+        self._raised(frames, self._exception_line(notebook))
+
+    def _raised(self, frames: list[Frame], head: tuple[str, str] | None) -> None:
+        link, self._link = self._link, Link.NONE
+        if head is not None:
+            message = self._message(head[1])
+            self._found.append(Raised(head[0], message, frames, link, self._rank))
+            if USER_CODE in message:
+                frames += self._frames("")
+        elif frames:
+            self._found.append(Raised("", "", frames, link, self._rank))
+
+    def _pytest(self) -> None:
+        """The lines marked E are the message; the innermost frame comes after them."""
+        lines: list[str] = []
+        while self._at < len(self._lines) and (marked := PYTEST_ERROR.match(self._lines[self._at])):
+            lines.append(marked[1] or "")
+            self._at += 1
+        head = EXCEPTION.match(lines[0])
         if head is None:
-            if frames:
-                self._found.append(Raised("", "", frames, link, self._rank))
             return
-        kind, first = head
-        message = self._message(first)
-        self._found.append(Raised(kind, message, frames, link, self._rank))
+        frames, self._places = self._places, []
+        for ahead in self._lines[self._at : self._at + 3]:
+            placed = pytest_place(ahead.rstrip())
+            if placed and placed[1]:
+                frames.append(placed[0])
+                break
+        message = "\n".join([head[2] or "", *lines[1:]]).strip()
+        self._found.append(Raised(head[1], message, frames, rank=self._rank))
+
+    def _rich(self) -> list[Frame]:
+        """The frames of a box drawn by rich."""
+        frames: list[Frame] = []
+        while self._at < len(self._lines):
+            text = self._lines[self._at].strip()
+            if EXCEPTION.match(text) and "\u2502" not in text:
+                break
+            self._at += 1
+            arrow = RICH_ARROW.match(text)
+            if arrow and frames:
+                frames[-1] = frames[-1].model_copy(update={"source": arrow[1].strip()})
+            elif place := rich_place(text):
+                after = self._lines[self._at].strip() if self._at < len(self._lines) else ""
+                wrapped = {"function": after[:200]} if not place.function else {}
+                frames.append(place.model_copy(update=wrapped))
+        return frames
 
     def _frames(self, notebook: str) -> list[Frame]:
         frames: list[Frame] = []
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            found = FRAME.match(line)
+            found = CPYTHON.match(line)
             if found:
                 self._at += 1
                 source = self._source()
@@ -173,8 +232,9 @@ class _Reader:
                 frames.append(
                     Frame(file=found[1], line=int(found[2]), function=function, source=source)
                 )
-            elif notebook and (frame := self._notebook_frame(line.strip())):
-                frames.append(frame)
+            elif notebook and (frame := notebook_place(line.strip())):
+                self._at += 1
+                frames.append(self._pointed_at(frame))
             elif self._is_inside(line, notebook):
                 self._at += 1
             else:
@@ -185,7 +245,7 @@ class _Reader:
         """The line of code that may follow a frame."""
         if self._at < len(self._lines):
             line = self._lines[self._at]
-            if line[:1].isspace() and not FRAME.match(line) and not CARETS.match(line):
+            if line[:1].isspace() and not CPYTHON.match(line) and not CARETS.match(line):
                 self._at += 1
                 return line.strip()
         return ""
@@ -198,28 +258,21 @@ class _Reader:
         if notebook:
             is_end = EXCEPTION.match(line) and not NUMBERED.match(line)
             return not (is_end or HEADER in line or text.startswith("-----------"))
-        return bool(text) and line[:1].isspace() and not EXCEPTION.match(line)
+        if not text:  # loguru leaves a line free between frames
+            after = self._lines[self._at + 1 : self._at + 2]
+            return bool(after and CPYTHON.match(after[0]))
+        return line[:1].isspace() and not EXCEPTION.match(line)
 
-    def _notebook_frame(self, text: str) -> Frame | None:
-        file = line = function = ""
-        if cell := IPYTHON_CELL.match(text):
-            file, line, function = cell[1], cell[2] or "", cell[3] or ""
-        elif path := IPYTHON_FILE.match(text):
-            file, line, function = path[1], path[2], path[3]
-        elif old := IPYTHON_OLD.match(text):
-            file, function = old[1], old[2]
-        if not file:
-            return None
-        self._at += 1
-        source = ""
-        for ahead in range(self._at, min(self._at + 30, len(self._lines))):
-            arrow = ARROW.match(self._lines[ahead].strip())
+    def _pointed_at(self, frame: Frame) -> Frame:
+        """A notebook's frame with what the arrow below it points at."""
+        for ahead in self._lines[self._at : self._at + 30]:
+            arrow = ARROW.match(ahead.strip())
             if arrow:
-                line, source = line or arrow[1], arrow[2].strip()
+                line = frame.line or int(arrow[1])
+                return frame.model_copy(update={"line": line, "source": arrow[2].strip()})
+            if not ahead.strip():
                 break
-            if not self._lines[ahead].strip():
-                break
-        return Frame(file=file, line=int(line or 0), function=function.strip(), source=source)
+        return frame
 
     def _exception_line(self, notebook: str) -> tuple[str, str] | None:
         """Type and first line of the message that end a traceback."""
@@ -246,7 +299,7 @@ class _Reader:
         while self._at < len(self._lines) and len(lines) < MAX_MESSAGE_LINES:
             line = self._lines[self._at]
             text = line.strip()
-            if HEADER in line or text.startswith(END_OF_MESSAGE) or FRAME.match(line):
+            if HEADER in line or text.startswith(END_OF_MESSAGE) or CPYTHON.match(line):
                 break
             if not text and not self._goes_on():
                 break
@@ -262,16 +315,7 @@ class _Reader:
         return False
 
 
-CONTINUES = (
-    "Explanation:",
-    "Hint:",
-    "Developer debug context:",
-    "from user code",
-    "Original Traceback",
-)
-
-
-def _bare(lines: list[str]) -> list[Raised]:
+def _bare(lines: Sequence[str]) -> list[Raised]:
     """Exceptions named in lines without a traceback, each with what follows it."""
     found: list[Raised] = []
     for number, line in enumerate(lines):

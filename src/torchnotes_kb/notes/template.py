@@ -26,6 +26,7 @@ KINDS = {
 }
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 """Pastes and releases differ in their quotes; any matches any."""
+NEXT_ITEM = re.compile(rf"[{QUOTES}],\s{{0,20}}[{QUOTES}]")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ class Template:
                 value = text[position : found.start()].strip()
                 if position == start and "\n" in value:
                     return None
-                captured[pending.name] = value
+                quoted = position > start and text[position - 1] in QUOTES
+                captured[pending.name] = _first_item(value) if quoted else value
                 pending = None
             if isinstance(part, Capture):
                 captured[part.name] = found.group()
@@ -137,6 +139,11 @@ class Template:
                 return None
             captured[pending.name] = line
         return captured
+
+
+def _first_item(quoted: str) -> str:
+    """What a quotation mark opened; of a list of quoted items the first."""
+    return NEXT_ITEM.split(quoted, maxsplit=1)[0]
 
 
 def part_text(part: str | Capture) -> str:
