@@ -18,6 +18,7 @@ class NoteCard(Frozen):
     title: str
     title_zh: str
     signatures: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     torch: str = ""
     platforms: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -32,7 +33,17 @@ class NoteCard(Frozen):
     @classmethod
     def from_note(cls, note: Note, *, chunks: tuple[int, ...], digest: str) -> Self:
         """The card of a note whose chunks stand in these rows."""
-        same = ("id", "kind", "title", "title_zh", "signatures", "torch", "platforms", "tags")
+        same = (
+            "id",
+            "kind",
+            "title",
+            "title_zh",
+            "signatures",
+            "asked",
+            "torch",
+            "platforms",
+            "tags",
+        )
         return cls(
             **{name: getattr(note, name) for name in same},
             see_also=note.see_also,

@@ -1,7 +1,7 @@
 """Questions beside passages: what a query is compared with as its like.
 
-Embedded as queries are, a note's titles, its keywords and the sentences of its Symptom or Question
-say how people ask for it; a list of questions that no note answers (`data/outside.txt`: other
+Embedded as queries are, a note's titles, its keywords, what it is asked for in and the sentences of its
+Symptom or Question say how people come to it; a list of questions that no note answers (`data/outside.txt`: other
 libraries, other fields, small talk) says how they ask for something else. A model of the E5 family
 puts questions of one subject near each other, while its cosines between a question and a passage
 say little about whether the passage answers at all.
@@ -69,7 +69,9 @@ def questions_of(notes: Iterable[Note], chunks: Iterable[Chunk]) -> Iterator[Que
     texts: dict[str, dict[str, None]] = {}
     for note in notes:
         keywords = "" if note.kind is NoteKind.PAGE else note.id.replace("-", " ")
-        texts[note.id] = {text: None for text in (note.title, note.title_zh, keywords) if text}
+        texts[note.id] = {
+            text: None for text in (note.title, note.title_zh, keywords, *note.asked) if text
+        }
     for chunk in chunks:
         if chunk.section in ASKING:
             texts[chunk.note_id].update(dict.fromkeys(_sentences(chunk.text)))

@@ -58,7 +58,7 @@ def write_terms(
 def _fields(card: NoteCard, chunks: Sequence[Chunk]) -> dict[Field, list[str]]:
     title = f"{card.title}\n{card.title_zh}\n{' '.join(card.tags)}\n{card.id.replace('-', ' ')}"
     literals = "\n".join(Template.parse(text).literal for text in card.signatures)
-    prose = "\n".join(f"{chunk.section}\n{chunk.text}" for chunk in chunks)
+    prose = "\n".join((*card.asked, *(f"{chunk.section}\n{chunk.text}" for chunk in chunks)))
     code = "\n".join(dict.fromkeys(chunk.code for chunk in chunks))
     texts = {
         Field.TITLE: title,

@@ -103,6 +103,8 @@ class Note(Frozen):
     title_zh: str
     signatures: tuple[str, ...] = ()
     """Templates of the real message, most specific first."""
+    asked: tuple[str, ...] = ()
+    """How people ask for it, in either language; searched and never shown."""
     torch: str = ""
     """PEP 440 specifier of the versions the note speaks of."""
     platforms: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["markdown_tokens", "parse_note", "read_text"]
 
 FIELDS = (
-    "id kind title title_zh signatures torch platforms tags see_also sources".split()  # noqa: SIM905
+    "id kind title title_zh signatures asked torch platforms tags see_also sources".split()  # noqa: SIM905
 )
 
 
