@@ -26,6 +26,8 @@ def test_a_good_note_has_no_findings(write_note: Write) -> None:
         ("title_zh: 矩阵太小", 'title_zh: ""', "1: `title_zh` is empty"),
         ("[shapes]", "[shape]", "1: unknown tag `shape`"),
         ("[shapes]", "[]", "1: no tags"),
+        ("[shapes]", "[shapes]\nasked: [too few, too few]", "1: `asked` says one thing twice"),
+        ("[shapes]", f"[shapes]\nasked: [{'x' * 121}]", "1: `asked` of 121 characters"),
         ('">=2.0"', '"2.0 or so"', "1: torch `2.0 or so` is no version specifier"),
         ("https://docs", "http://docs", "is no https address"),
         ("## Works", "## Working", "29: section `Working` is not one of error's"),

@@ -1,10 +1,10 @@
 """Questions beside passages: what a query is compared with as its like.
 
-Embedded as queries are, a note's titles, its keywords, what it is asked for in and the sentences of its
-Symptom or Question say how people come to it; a list of questions that no note answers (`data/outside.txt`: other
-libraries, other fields, small talk) says how they ask for something else. A model of the E5 family
-puts questions of one subject near each other, while its cosines between a question and a passage
-say little about whether the passage answers at all.
+Embedded as queries are, a note's titles and keywords, its `asked` lines and the sentences of its
+Symptom or Question say how people come to it; a list of questions that no note answers
+(`data/outside.txt`: other libraries, other fields, small talk) says how they ask for something
+else. A model of the E5 family puts questions of one subject near each other, while its cosines
+between a question and a passage say little about whether the passage answers at all.
 """
 
 from __future__ import annotations
