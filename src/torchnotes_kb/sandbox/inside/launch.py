@@ -133,7 +133,7 @@ def wall_in(config: dict[str, Any]) -> None:
         os.setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
         kernel.die_with_parent()
         kernel.forbid_privileges()
-        kernel.limit("CORE", 0)
+        kernel.limit("CORE", 1)
     except OSError as error:
         raise Refusal("user", error) from error
     os.chdir("/tmp")

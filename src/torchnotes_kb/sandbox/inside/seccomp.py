@@ -24,8 +24,11 @@ REFUSED = {
     "fspick mount_setattr statmount listmount open_tree_attr",
     "namespaces": "unshare setns",
     "the machine": "reboot swapon swapoff sethostname setdomainname acct settimeofday "
-    "clock_settime clock_adjtime adjtimex quotactl quotactl_fd syslog vhangup sync lookup_dcookie",
-    "files by handle": "name_to_handle_at open_by_handle_at fanotify_init fanotify_mark",
+    "clock_settime clock_adjtime adjtimex quotactl quotactl_fd syslog vhangup sync syncfs "
+    "lookup_dcookie",
+    "files by handle": "name_to_handle_at open_by_handle_at",
+    # They tell what other processes do with the files that all may read.
+    "watching files": "fanotify_init fanotify_mark inotify_init1 inotify_add_watch",
     "memory placement": "move_pages migrate_pages mbind set_mempolicy set_mempolicy_home_node",
     # Memory that belongs to no process, so nobody could count it.
     "memory out of sight": "memfd_create memfd_secret shmget shmat shmctl shmdt semget semop "
@@ -33,7 +36,7 @@ REFUSED = {
     "other": "personality ioprio_set seccomp lsm_set_self_attr map_shadow_stack cachestat "
     "landlock_create_ruleset landlock_add_rule landlock_restrict_self pkey_alloc",
     "x86 only": "iopl ioperm modify_ldt uselib ustat sysfs _sysctl create_module query_module "
-    "get_kernel_syms nfsservctl",
+    "get_kernel_syms nfsservctl inotify_init",
 }
 
 NEWEST = 467
@@ -69,7 +72,9 @@ NUMBERS = {
         "vmsplice": 278, "tee": 276, "splice": 275, "personality": 135, "ioprio_set": 251,
         "seccomp": 317, "pkey_alloc": 330, "iopl": 172, "ioperm": 173, "modify_ldt": 154,
         "uselib": 134, "ustat": 136, "sysfs": 139, "_sysctl": 156, "create_module": 174,
-        "query_module": 178, "get_kernel_syms": 177, "nfsservctl": 180,
+        "query_module": 178, "get_kernel_syms": 177, "nfsservctl": 180, "inotify_init": 253,
+        "inotify_init1": 294, "inotify_add_watch": 254, "syncfs": 306, "socketpair": 53,
+        "fcntl": 72, "setrlimit": 160,
         "socket": 41, "clone": 56, "ioctl": 16, "prlimit64": 302, "mmap": 9, "setpriority": 141,
         "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203,
         "sched_setattr": 314,
@@ -90,7 +95,8 @@ NUMBERS = {
         "shmdt": 197, "semget": 190, "semop": 193, "semctl": 191, "semtimedop": 192,
         "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187, "mq_open": 180,
         "mq_unlink": 181, "vmsplice": 75, "tee": 77, "splice": 76, "personality": 92,
-        "ioprio_set": 30, "seccomp": 277, "pkey_alloc": 289,
+        "ioprio_set": 30, "seccomp": 277, "pkey_alloc": 289, "inotify_init1": 26,
+        "inotify_add_watch": 27, "syncfs": 267, "socketpair": 199, "fcntl": 25, "setrlimit": 164,
         "socket": 198, "clone": 220, "ioctl": 29, "prlimit64": 261, "mmap": 222, "setpriority": 140,
         "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122,
         "sched_setattr": 274,
@@ -113,6 +119,8 @@ SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_se
 PRIO_USER = 2
 PID_1 = 1
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+F_SETLEASE, F_NOTIFY = 1024, 1026
+RLIMIT_CORE = 4
 
 
 def _argument(index: int) -> int:
@@ -161,10 +169,44 @@ def _ioctl_rules() -> list[tuple[int, int, int, int]]:
 
 
 def _prlimit_rules() -> list[tuple[int, int, int, int]]:
-    """Limits of one's own only."""
+    """Limits of one's own only; the one on core dumps may only be read (`snippet.lock_down`)."""
     return [
         (LOAD, 0, 0, _argument(0)),
+        (EQUAL, 0, 6, 0),
+        (LOAD, 0, 0, _argument(1)),
+        (EQUAL, 0, 5, RLIMIT_CORE),
+        (LOAD, 0, 0, _argument(2)),
+        (EQUAL, 0, 2, 0),
+        (LOAD, 0, 0, _argument(2) + 4),
         (EQUAL, 1, 0, 0),
+        (RETURN, 0, 0, ERRNO | errno.EPERM),
+    ]
+
+
+def _setrlimit_rules() -> list[tuple[int, int, int, int]]:
+    """Likewise."""
+    return [
+        (LOAD, 0, 0, _argument(0)),
+        (EQUAL, 0, 1, RLIMIT_CORE),
+        (RETURN, 0, 0, ERRNO | errno.EPERM),
+    ]
+
+
+def _socketpair_rules() -> list[tuple[int, int, int, int]]:
+    """Of local sockets; asking for others can load modules."""
+    return [
+        (LOAD, 0, 0, _argument(0)),
+        (EQUAL, 1, 0, AF_UNIX),
+        (RETURN, 0, 0, ERRNO | errno.EAFNOSUPPORT),
+    ]
+
+
+def _fcntl_rules() -> list[tuple[int, int, int, int]]:
+    """No lease, which makes others who open a file wait; no watching of directories."""
+    return [
+        (LOAD, 0, 0, _argument(1)),
+        (EQUAL, 1, 0, F_SETLEASE),
+        (EQUAL, 0, 1, F_NOTIFY),
         (RETURN, 0, 0, ERRNO | errno.EPERM),
     ]
 
@@ -225,7 +267,10 @@ def program(machine: str) -> bytes:
     for name, rules in (
         ("clone", _clone_rules()),
         ("socket", _socket_rules()),
+        ("socketpair", _socketpair_rules()),
         ("ioctl", _ioctl_rules()),
+        ("fcntl", _fcntl_rules()),
+        ("setrlimit", _setrlimit_rules()),
         ("prlimit64", _prlimit_rules()),
         ("mmap", _mmap_rules()),
         ("setpriority", _priority_rules()),

@@ -146,7 +146,8 @@ def lock_down(limits: dict[str, Any], worker: dict[str, Any]) -> list[int]:
     data = worker["data"] * 1024 + memory
     files = limits["open_files"]
     cpu = int(limits["cpu_s"]) + 1
-    kernel.limit("CORE", 0)
+    # With 0 a core handler of the host's would be started all the same; not with 1 (core(5)).
+    kernel.limit("CORE", 1)
     kernel.limit("NPROC", limits["processes"] + 1)  # and pid 1
     kernel.limit("NOFILE", files, files + SPARE_FILES)
     kernel.limit("FSIZE", limits["disk_mib"] * MIB)
@@ -232,6 +233,7 @@ class _Program:
             __cached__=None,
         )
         sys.argv[:] = [self._path]
+        getattr(sys, "orig_argv", [])[:] = [sys.executable, self._path]  # Python >= 3.10
         self._recorder = Recorder(self._path)
         self._recorder.install()
 

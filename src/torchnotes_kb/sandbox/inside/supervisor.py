@@ -125,8 +125,7 @@ class _Supervisor:
     def _watch(self) -> NoReturn:
         started = time.monotonic()
         why = self._until_end(started)
-        if why:
-            _kill_everyone()
+        _kill_everyone()  # whoever is left could go on sending reports
         self._reap(block=True)
         self._drain()
         code, rusage = self._ended or (None, None)
