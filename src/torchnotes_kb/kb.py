@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from threading import Event, RLock
+from threading import Event, Lock, RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +21,8 @@ from torchnotes_kb.resources import corpus_dir, home_dir, index_dir, ledger_file
 if TYPE_CHECKING:
     from torchnotes_kb.encoders.model import Encoder
     from torchnotes_kb.explain.diagnose import Explainer
-    from torchnotes_kb.explain.model import Diagnosis, RaiseSite
+    from torchnotes_kb.explain.model import Diagnosis
+    from torchnotes_kb.explain.raise_sites import RaiseSites
     from torchnotes_kb.index.build import BuildReport
     from torchnotes_kb.index.embed import Progress
     from torchnotes_kb.notes.model import Language, Note, NoteKind
@@ -53,6 +54,8 @@ class KnowledgeBase:
         self._library = Library(corpus_dir(settings), self._own)
         self._sandboxes: dict[str, Sandbox] = {}
         self._lock = RLock()
+        self._sites: RaiseSites | None = None
+        self._sites_lock = Lock()
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> Self:
@@ -104,19 +107,28 @@ class KnowledgeBase:
         code: str | None = None,
         language: Language | None = None,
         proof: bool = False,
+        progress: Progress | None = None,
     ) -> Diagnosis:
         """What a traceback or a message means.
+
+        A message that no note's template matches is looked up among the raise sites of the
+        runtime's torch too; the first such look-up reads torch's sources, which takes seconds.
 
         Args:
             text: A traceback, a log around one, or a message alone.
             code: The program that failed.
             language: Of the answer; None: the text's own.
             proof: Run the note's failing examples in this runtime too.
+            progress: Told how many of torch's files have been read.
 
         Raises:
             QueryError: the text is empty.
         """
         diagnosis = self._explainer.explain(text, code=code, language=language)
+        if diagnosis.signature is None:
+            sites = self._raise_sites(progress)
+            found = sites.find(diagnosis.message) if sites is not None else None
+            diagnosis = diagnosis.model_copy(update={"site": found})
         if diagnosis.note is None:
             return diagnosis
         note = self.note(diagnosis.note)
@@ -295,11 +307,16 @@ class KnowledgeBase:
             match=searcher.matcher.match,
             search=lambda text: searcher.search(text, limit=4),
             note=self.note,
-            site=self._raise_site,
         )
 
-    def _raise_site(self, message: str) -> RaiseSite | None:
-        """Where the runtime's torch raises a message; None too where that torch cannot be read."""
+    def _raise_sites(self, progress: Progress | None) -> RaiseSites | None:
+        """The raise sites of the runtime's torch; None where that torch cannot be read."""
+        with self._sites_lock:
+            if self._sites is None:
+                self._sites = self._open_raise_sites(progress)
+            return self._sites
+
+    def _open_raise_sites(self, progress: Progress | None) -> RaiseSites | None:
         import platformdirs  # noqa: PLC0415 - only for messages that no note explains
 
         from torchnotes_kb.explain.raise_sites import RaiseSites  # noqa: PLC0415 - likewise
@@ -311,7 +328,7 @@ class KnowledgeBase:
         if runtime.torch_dir is None:
             return None
         cache = platformdirs.user_cache_path("torchnotes-kb")
-        return RaiseSites.open(runtime.torch_dir, runtime.torch, cache=cache).find(message)
+        return RaiseSites.open(runtime.torch_dir, runtime.torch, cache=cache, progress=progress)
 
     @cached_property
     def _ledger(self) -> Ledger:

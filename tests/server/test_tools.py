@@ -274,6 +274,9 @@ Next: get_note(id="too-small") for proven failing and working code.\
             "note_id": "too-small",
             "title": "The matrix is too small",
             "score": 0.97,
+            "by_message": True,
+            "undecided": False,
+            "tell": "",
             "language": "en",
             "explanation": "It has 2 rows, not 3.",
             "remedy": "Use 3 rows.",
@@ -289,6 +292,7 @@ Next: get_note(id="too-small") for proven failing and working code.\
                 }
             ],
             "site": [],
+            "wordings": [],
             "proof": {
                 "proven": 2,
                 "refuted": 0,
@@ -379,6 +383,9 @@ ValueError: size 2 is smaller than 3\
                     "note_id": "too-small",
                     "title": "The matrix is too small",
                     "score": 0.97,
+                    "by_message": True,
+                    "undecided": False,
+                    "tell": "",
                     "language": "en",
                     "explanation": "It has 2 rows, not 3.",
                     "remedy": "Use 3 rows.",
@@ -396,6 +403,7 @@ ValueError: size 2 is smaller than 3\
                         }
                     ],
                     "site": [],
+                    "wordings": [],
                     "proof": {
                         "proven": 2,
                         "refuted": 0,

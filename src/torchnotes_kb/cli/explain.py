@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,8 @@ import typer
 from torchnotes_kb.cli.common import Exit, JsonOption, console, emit_json, guarded, open_kb, stop
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from torchnotes_kb.explain.model import Diagnosis
 
 __all__ = ["explain", "print_diagnosis"]
@@ -58,8 +62,8 @@ def explain(
     wanted = one_of(Language, language, "--language")
     given = _text(text, tee=tee)
     source = code.read_text(encoding="utf-8", errors="replace") if code else None
-    with open_kb(runtime=runtime) as kb:
-        diagnosis = kb.explain(given, code=source, language=wanted, proof=proof)
+    with open_kb(runtime=runtime) as kb, _reading() as progress:
+        diagnosis = kb.explain(given, code=source, language=wanted, proof=proof, progress=progress)
     if json:
         emit_json(diagnosis)
     else:
@@ -90,6 +94,29 @@ def _drain(*, tee: bool) -> bytes:
         if len(kept) > 2 * MAX_INPUT:
             del kept[:-MAX_INPUT]
     return bytes(kept)
+
+
+@contextmanager
+def _reading() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal while torch's sources are read, which happens once per version."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import Progress  # noqa: PLC0415 - start-up time
+
+    bar = Progress(console=console(stderr=True), transient=True)
+    tasks: list[TaskID] = []
+
+    def advance(done: int, total: int) -> None:
+        if not tasks:
+            bar.start()
+            tasks.append(bar.add_task("reading torch's sources, once"))
+        bar.update(tasks[0], completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 def print_diagnosis(diagnosis: Diagnosis, *, stderr: bool = False) -> None:

@@ -9,7 +9,7 @@ from torchnotes_kb.errors import QueryError
 from torchnotes_kb.explain.candidates import Meant, rank_notes, undecided
 from torchnotes_kb.explain.cause import by_cause, is_wrapper, nearest_frames
 from torchnotes_kb.explain.frames import torch_frames, user_frame
-from torchnotes_kb.explain.model import Candidate, Diagnosis, RaiseSite
+from torchnotes_kb.explain.model import Candidate, Diagnosis
 from torchnotes_kb.explain.reasoning import reason_about
 from torchnotes_kb.explain.tells import tell
 from torchnotes_kb.explain.traceback import Raised, parse
@@ -34,8 +34,6 @@ class Explainer:
     search: Callable[[str], SearchResult]
     """For messages that match none."""
     note: Callable[[str], Note]
-    site: Callable[[str], RaiseSite | None] = lambda _: None
-    """Where the runtime's torch raises a message that no note covers."""
 
     def explain(
         self, text: str, *, code: str | None = None, language: Language | None = None
@@ -92,7 +90,7 @@ class Explainer:
         )
 
     def _unknown(self, case: _Case, language: Language) -> Diagnosis:
-        """No template matched: where torch raises it, and what the search proposes."""
+        """No template matched: what its values and the search say."""
         raised = case.raised
         result = self.search(f"{raised.type}: {raised.message}" if raised.type else raised.message)
         hit = result.hits[0] if result.hits else None
@@ -113,7 +111,6 @@ class Explainer:
                 "explanation": explanation,
                 "remedy": remedy,
                 "alternatives": tuple([*others[1:], *near][:ALTERNATIVES]),
-                "site": self.site(raised.message),
             }
         )
 

@@ -17,6 +17,7 @@ WORDS = {
         "note": "note",
         "if": "several notes have this message; this is the one if {tell}",
         "others": "or, if it looks otherwise:",
+        "likely": "no note has this message; by its words this one may answer ({score:.0%} sure):",
         "unknown": "no note explains this message",
         "near": "nearest notes, not believed to answer:",
         "site": "torch raises it at {file}:{line} in {function}",
@@ -37,6 +38,7 @@ WORDS = {
         "note": "条目",
         "if": "这条信息对应不止一个条目；如果{tell}，就是这一个",
         "others": "若情况不符，也可能是：",
+        "likely": "没有条目收录这条信息；按字面看，下面这个可能回答它（把握 {score:.0%}）：",
         "unknown": "没有条目解释这条信息",
         "near": "最接近的条目（不确定能回答）：",
         "site": "torch 在 {file}:{line} 的 {function} 中抛出",
@@ -73,6 +75,8 @@ def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
     yield ""
     if diagnosis.note is None and not diagnosis.explanation:
         yield words["unknown"]
+    if diagnosis.note is not None and diagnosis.signature is None:
+        yield words["likely"].format(score=diagnosis.score)
     if diagnosis.title:
         yield diagnosis.title
     if diagnosis.undecided and diagnosis.tell:

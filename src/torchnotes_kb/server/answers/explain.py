@@ -39,6 +39,9 @@ def explain_answer(diagnosis: Diagnosis, *, most: int) -> DiagnosisAnswer:
         note_id=diagnosis.note or "",
         title=diagnosis.title,
         score=round(diagnosis.score, 3),
+        by_message=diagnosis.signature is not None,
+        undecided=diagnosis.undecided,
+        tell=clip(diagnosis.tell, 60),
         language=diagnosis.language,
         explanation=cut("explanation", diagnosis.explanation, EXPLANATION_SHARE),
         remedy=cut("remedy", diagnosis.remedy, REMEDY_SHARE),
@@ -47,6 +50,7 @@ def explain_answer(diagnosis: Diagnosis, *, most: int) -> DiagnosisAnswer:
         torch_frames=diagnosis.torch_frames,
         alternatives=_alternatives(diagnosis),
         site=_sites(diagnosis),
+        wordings=tuple(clip(sentence, 120) for sentence in diagnosis.wordings),
         proof=count_proofs(diagnosis.proof),
         left_out=tuple(left_out),
     )
@@ -81,27 +85,38 @@ def _explained(answer: DiagnosisAnswer) -> list[str]:
     lines = [
         f"{hedge}{answer.title} (id {answer.note_id}, score {answer.score:.2f})",
         describe_proofs(answer.proof),
+        *([] if answer.by_message else ["No note lists this message; its words led to this one."]),
+        *(
+            [f"Other notes list this message too; this is the one if {answer.tell}."]
+            * answer.undecided
+        ),
+        *_raised_at(answer),
         "",
         answer.explanation,
     ]
     if answer.captured:
         values = ", ".join(f"{name} = {value}" for name, value in answer.captured.items())
         lines.append(f"From the message: {values}")
+    lines += [f"Other releases: {sentence}" for sentence in answer.wordings]
     return [*lines, "", "What to change:", answer.remedy, ""] if answer.remedy else [*lines, ""]
 
 
 def _unexplained(answer: DiagnosisAnswer) -> list[str]:
     lines = ["No note explains this; what follows is not an explanation by the notes."]
-    lines += [
-        f"torch raises it in {site.function} ({site.file}:{site.line})"
-        + (f" when `{site.condition}`" if site.condition else "")
-        for site in answer.site
-    ]
+    lines += _raised_at(answer)
     lines.append(
         "Next: search_notes with the message's key words, or verify_snippet with a small program "
         "that reproduces it."
     )
     return [*lines, ""]
+
+
+def _raised_at(answer: DiagnosisAnswer) -> list[str]:
+    return [
+        f"torch raises it in {site.function} ({site.file}:{site.line})"
+        + (f" when `{site.condition}`" if site.condition else "")
+        for site in answer.site
+    ]
 
 
 def _frames(diagnosis: Diagnosis) -> tuple[FrameAnswer, ...]:

@@ -116,7 +116,7 @@ class FrameAnswer(Answer):
 
 
 class SiteAnswer(Answer):
-    """Where torch raises a message that no note covers."""
+    """Where torch raises a message that no note lists."""
 
     file: str
     line: int
@@ -136,6 +136,12 @@ class DiagnosisAnswer(Answer):
     title: str = ""
     score: float = 0.0
     """Probability that this is the right note."""
+    by_message: bool = False
+    """Whether the note lists this message; if not, search proposes the note by its words."""
+    undecided: bool = False
+    """Another note lists the same message, and nothing in the text tells which is meant."""
+    tell: str = ""
+    """Where undecided: what to look for to know that it is this note."""
     language: Language
     explanation: str = ""
     remedy: str = ""
@@ -149,7 +155,9 @@ class DiagnosisAnswer(Answer):
     alternatives: tuple[NearAnswer, ...] = ()
     """Other causes, and what tells them apart."""
     site: tuple[SiteAnswer, ...] = ()
-    """Where the installed torch raises it, when no note covers it."""
+    """Where the installed torch raises it, when no note lists it."""
+    wordings: tuple[str, ...] = ()
+    """Which releases of torch word the message how, in the note's own sentences."""
     proof: ProofCount = ProofCount()
     left_out: tuple[str, ...] = ()
     """What did not fit, and how to get it."""
