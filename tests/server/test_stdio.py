@@ -219,12 +219,12 @@ async def test_a_run_whose_worker_is_killed_says_so_and_the_next_is_right() -> N
 
 
 FULL_DISK = """
-mount --rbind /tmp /mnt
+mount --rbind / /mnt
 for place in /tmp /var/tmp /usr/tmp; do
     if [ -d $place ]; then mount -t tmpfs -o size=64k none $place; fi
 done
 while [ "$1" != -- ]; do  # what the server is made of stays where it was
-    case $1 in /tmp/*) mkdir -p "$1" && mount --rbind "/mnt/${1#/tmp/}" "$1" ;; esac
+    if [ ! -e "$1" ]; then mkdir -p "$1" && mount --rbind "/mnt$1" "$1"; fi
     shift
 done
 shift
@@ -234,7 +234,7 @@ cd /tmp
 exec "$@" 2>/dev/full
 """
 """Every place that temporary files go to is full, and the log."""
-MADE_OF = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]))
+MADE_OF = sorted((sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])), key=len)
 
 
 def test_a_full_disk_stops_neither_searches_nor_runs() -> None:
