@@ -50,6 +50,12 @@ ENDINGS = {
     "floods": ("while True: print('x' * 4096)", Outcome.OUTPUT_LIMIT),
     "eats memory": ("x = [bytearray(1 << 24) for _ in range(99)]", Outcome.OUT_OF_MEMORY),
 }
+LOOK = """
+import os
+print(sorted(os.listdir("/tmp")), os.listdir("/dev/shm"))
+print([p for p in os.listdir("/proc") if p.isdigit()])
+print(open("/proc/net/unix").read().count("left"))
+"""
 BRIEF = Limits(wall_s=1.5, memory_mib=512, output_mib=0.1)
 SLEEPS = "import time\nprint('begun', flush=True)\ntime.sleep(60)"
 
@@ -84,14 +90,11 @@ def test_a_run_leaves_nothing_however_it_ends(sandbox: Sandbox, ending: str) -> 
     code, outcome = ENDINGS[ending]
     before = sockets_and_mounts()
     assert before[0] == []
+    found = sandbox.run(LOOK).stdout
+    assert found.endswith("[]\n['1', '2']\n0\n")
     done = sandbox.run(HOUSEHOLD + code, limits=BRIEF)
     assert done.outcome is outcome, done
-    look = (
-        "import os\nprint(os.listdir('/tmp'), os.listdir('/dev/shm'))\n"
-        "print([p for p in os.listdir('/proc') if p.isdigit()])\n"
-        "print(open('/proc/net/unix').read().count('left'))\n"
-    )
-    assert sandbox.run(look).stdout == "['work'] []\n['1', '2']\n0\n"
+    assert sandbox.run(LOOK).stdout == found
     assert sockets_and_mounts() == before
     for place in ("/tmp/left", "/dev/shm/left"):
         assert not Path(place).exists()

@@ -10,8 +10,15 @@ from torchnotes_kb.index.signatures import SignatureTable
 from torchnotes_kb.kb import KnowledgeBase
 from torchnotes_kb.notes.model import Language, NoteKind
 from torchnotes_kb.resources import bundled
-from torchnotes_kb.search.calibration import Calibration, Features, Record, fit
+from torchnotes_kb.search.calibration import (
+    Calibration,
+    Features,
+    Record,
+    fit,
+    load_calibration,
+)
 from torchnotes_kb.search.fusion import Signal
+from torchnotes_kb.search.lexical import LexicalQuery
 from torchnotes_kb.search.query import focus
 from torchnotes_kb.search.searcher import Searcher
 from torchnotes_kb.search.signatures import SignatureMatcher
@@ -105,6 +112,29 @@ def test_chinese_without_spaces_matches_on_words(searcher: Searcher) -> None:
 def test_nothing_is_better_than_a_wrong_answer(searcher: Searcher, query: str) -> None:
     result = searcher.search(query)
     assert result.hits == ()
+
+
+def test_words_of_a_note_in_a_question_of_another_field_are_no_match(searcher: Searcher) -> None:
+    asked = searcher.rank("keras optimizer state after loading a saved model")
+    ours = searcher.rank("optimizer state after loading a saved model")
+    assert asked.features is not None
+    assert ours.features is not None
+    assert asked.features.scope < ours.features.scope
+
+
+def test_an_exact_template_is_answered_whatever_else_the_text_speaks_of(searcher: Searcher) -> None:
+    ranking = searcher.rank(f"in keras, pandas and my flask server, {INPLACE}, recipe for pasta")
+    assert ranking.features is not None
+    assert ranking.features.exact
+    assert load_calibration().answers(ranking.features)
+
+
+def test_a_word_says_as_much_in_a_small_index_as_in_all(searcher: Searcher) -> None:
+    terms = searcher._indexes[0].terms
+    alone = LexicalQuery.of("gradient scaler", [terms], notes=300)
+    beside = LexicalQuery.of("gradient scaler", [terms, terms], notes=600)
+    for one, two in zip(alone.words, beside.words, strict=True):
+        assert one.information == pytest.approx(two.information, abs=0.05)
 
 
 def test_filters_narrow_what_is_returned(searcher: Searcher) -> None:
