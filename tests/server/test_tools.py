@@ -242,7 +242,7 @@ async def test_an_unknown_id_names_near_ones_and_the_way_to_find_ids(
         lost = await client.call_tool("get_note", {"id": "small-matrix"})
     assert result.is_error
     assert text_of(lost) == snapshot(
-        "Error executing tool get_note: no note 'small-matrix'. Near ids: too-small. Find ids with search_notes."
+        "no note 'small-matrix'. Near ids: too-small. Find ids with search_notes."
     )
 
 
@@ -313,7 +313,7 @@ async def test_an_unknown_error_is_not_explained_away(knowledge: FakeKnowledge) 
 No error found in the text.
 
 No note explains this; what follows is not an explanation by the notes.
-Next: search_notes with the message's key words, or verify_snippet with a small program that reproduces it.
+Next: search_notes with the message's key words, or verify_snippet with a small program that reproduces it.\
 """)
 
 
@@ -332,10 +332,6 @@ Traceback (most recent call last):
 ValueError: size 2 is smaller than 3
 
 What the exception means:
-ValueError: size 2 is smaller than 3
-In main at train.py:7: f(x)
-(4 frames of torch folded)
-
 The matrix is too small (id too-small, score 0.97)
 examples: 2 proven on torch 2.13.0, 2026-11-20
 
@@ -446,7 +442,7 @@ async def test_a_runtime_that_nobody_named_is_refused(knowledge: FakeKnowledge) 
         result = await client.call_tool("verify_snippet", arguments)
     assert result.is_error
     assert text_of(result) == snapshot(
-        "Error executing tool verify_snippet: runtime /usr/bin/python3: not offered by this server (none is configured)"
+        "runtime /usr/bin/python3: not offered by this server (none is configured)"
     )
     assert knowledge.started == []
 
@@ -471,7 +467,7 @@ async def test_no_sandbox_is_an_error_with_a_remedy(knowledge: FakeKnowledge) ->
         result = await client.call_tool("verify_snippet", {"code": "1"})
     assert result.is_error
     assert text_of(result) == snapshot(
-        "Error executing tool verify_snippet: snippets cannot be isolated here: user namespaces are off. Turn them on."
+        "snippets cannot be isolated here: user namespaces are off. Turn them on."
     )
 
 
@@ -533,7 +529,7 @@ async def test_bad_arguments_say_what_is_right(
             ),
             "{}": snapshot("search_notes: query: Field required"),
             "99": snapshot("search_notes: limit: Input should be less than or equal to 20"),
-            "   ": snapshot("Error executing tool search_notes: the query is empty: ask something"),
+            "   ": snapshot("the query is empty: ask something"),
             "fr": snapshot("get_note: language: Input should be 'en' or 'zh'"),
             "text": snapshot(
                 "no tool 'explain': there are explain_error, get_note, list_topics, search_notes, verify_snippet"
@@ -600,9 +596,7 @@ async def test_a_full_queue_says_when_to_come_back(knowledge: FakeKnowledge) -> 
         result = await client.call_tool("verify_snippet", {"code": "1"})
         knowledge.release.set()
     assert result.is_error
-    assert text_of(result) == snapshot(
-        "Error executing tool verify_snippet: busy: 0 runs wait already; ask again in 1 s"
-    )
+    assert text_of(result) == snapshot("busy: 0 runs wait already; ask again in 1 s")
 
 
 async def test_the_sandbox_warms_after_the_first_answer_and_searches_do_not_wait(

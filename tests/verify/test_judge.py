@@ -111,16 +111,74 @@ def test_a_failing_example_must_say_what_a_signature_of_its_note_says(
         ("warns UserWarning: x", Expectation(warns="UserWarning: x")),
         ("prints tensor(2.)", Expectation(stdout="tensor(2.)")),
         ("no exception", Expectation()),
+        ("No exceptions.", Expectation()),
+        ("`no exception`", Expectation()),
+        ("no exception is raised", Expectation()),
+        ("runs without error", Expectation()),
+        ("it should run without any exception", Expectation()),
+        ("does not raise", Expectation()),
+        ("doesn't raise an error", Expectation()),
+        ("it prints 2.0", Expectation(stdout="2.0")),
+        ('prints "2.0"', Expectation(stdout="2.0")),
+        ("prints: `True`", Expectation(stdout="True")),
+        ("prints 'a' 'b'", Expectation(stdout="'a' 'b'")),
+        ("prints 1\n2", Expectation(stdout="1\n2")),
+        ("The code should print 3", Expectation(stdout="3")),
+        ("raises a RuntimeError", Expectation(raises="RuntimeError")),
+        ("throws ValueError: bad", Expectation(raises="ValueError: bad")),
+        ("raises an exception", Expectation(raises="Exception")),
+        ("raises RuntimeError('size')", Expectation(raises="RuntimeError: size")),
+        ("raises RuntimeError with message 'size'", Expectation(raises="RuntimeError: size")),
+        ('raises RuntimeError: "size"', Expectation(raises="RuntimeError: size")),
+        (
+            "raises RuntimeError: size of tensor …",
+            Expectation(raises="RuntimeError: size of tensor"),
+        ),
+        ("raises KeyError: 'a'", Expectation(raises="KeyError: 'a'")),
+        ("raises KeyError('a')", Expectation(raises="KeyError: 'a'")),
+        ("raises torch.OutOfMemoryError: ...", Expectation(raises="torch.OutOfMemoryError")),
     ],
 )
 def test_claims_in_words_are_understood(claim: str, expectation: Expectation) -> None:
     assert parse_expect(claim) == expectation
 
 
-@pytest.mark.parametrize("claim", ["", "works", "raises", "raises 3", "warns 3"])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "",
+        "works",
+        "raises",
+        "raises 3",
+        "warns 3",
+        "no exception and prints 3",
+        "does not raise TypeError",
+        "raises TypeError because of the dtype",
+    ],
+)
 def test_other_claims_are_refused_with_the_forms_that_work(claim: str) -> None:
     with pytest.raises(ClaimError, match="write `raises Type: message`"):
         parse_expect(claim)
+
+
+def test_a_claim_of_a_base_class_holds_and_a_note_names_the_class_itself(
+    write_note: Callable[..., Path],
+) -> None:
+    error = RaisedException(
+        type="torch.OutOfMemoryError", bases=("RuntimeError", "Exception"), message="CUDA"
+    )
+    happened = run(Outcome.RAISED, exception=error)
+    claimed = example({"raises": "RuntimeError: CUDA"}, role=Role.FAILS)
+    note = Note(
+        id="n",
+        kind=NoteKind.IDIOM,
+        title="n",
+        title_zh="n",
+        sections=(Section(heading="Fails", text="", text_zh="", examples=(claimed,), line=1),),
+        path=write_note(),
+    )
+    assert judge(claimed, happened) == PROVEN
+    assert judge(claimed, happened, note=note).kind is VerdictKind.REFUTED
 
 
 def test_a_pattern_names_the_type_itself_and_not_a_longer_one() -> None:

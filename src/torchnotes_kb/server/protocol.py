@@ -61,6 +61,9 @@ class NotesServer(MCPServer[Any]):
             crashed = isinstance(error, UnexpectedToolError)
             if isinstance(error.__cause__, ValidationError) and not crashed:
                 raise ToolError(f"{name}: {_problems(error.__cause__)}") from error.__cause__
+            if isinstance(error.__cause__, ToolError) and not crashed:
+                # Without the SDK's "Error executing tool …: ": the result is marked as an error.
+                raise error.__cause__ from error
             raise
 
     async def get_prompt(

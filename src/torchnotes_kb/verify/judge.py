@@ -16,7 +16,28 @@ __all__ = ["judge", "matches", "parse_expect"]
 PROVEN = Verdict(kind=VerdictKind.PROVEN)
 MAX_QUOTE = 300
 """Characters of a message that a reason quotes; the run carries all of it."""
-CLAIM = re.compile(r"\s*(raises|warns|prints|no exception)\b[:\s]*(.*)", re.DOTALL | re.IGNORECASE)
+CLAIM = re.compile(
+    r"(?:(?:it|(?:the|this) (?:code|program|snippet))\s+)?(?:(?:should|will|must)\s+)?"
+    r"(raise|throw|warn|print|output)s?\b[:\s]*(.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A claim as models write it: with or without a subject and an auxiliary verb."""
+NOTHING_RAISED = re.compile(
+    r"(?:it\s+|(?:the|this) (?:code|program|snippet)\s+)?(?:should\s+|will\s+|must\s+)?"
+    r"(?:(?:(?:runs?|completes?|finish(?:es)?|executes?|raises?|throws?)\s+)?(?:with\s+)?"
+    r"(?:no|without(?:\s+an?y?)?)\s+(?:exceptions?|errors?)(?:\s+(?:is|are)\s+(?:raised|thrown))?"
+    r"|(?:does not|doesn't|not)\s+(?:raise|throw|fail)(?:\s+an?y?)?(?:\s+(?:exceptions?|errors?))?"
+    r"|succeeds?)",
+    re.IGNORECASE,
+)
+RAISED = re.compile(
+    r"(?:an?\s+)?(?P<type>[A-Za-z_][\w.]*)"
+    r"(?:\s*:\s*(?P<start>.*)|\s*\(\s*(?P<called>[\"'].*[\"'])\s*\)"
+    r"|\s+with\s+(?:the\s+)?message:?\s+(?P<said>.+))?",
+    re.DOTALL,
+)
+"""`Type`, `Type: message`, `Type("message")` or `Type with message …`."""
+ANY_EXCEPTION = {"exception", "error"}
 
 
 def judge(example: Example, run: Run, *, note: Note | None = None) -> Verdict:
@@ -26,9 +47,10 @@ def judge(example: Example, run: Run, *, note: Note | None = None) -> Verdict:
         example: What was run.
         run: What happened.
         note: The note it belongs to; what a failing example of an error says must match its
-            signatures.
+            signatures, and it names the type itself. Without one, a base class counts too, as in
+            `except`.
     """
-    reason = _refutation(example.expectation, run)
+    reason = _refutation(example.expectation, run, exactly=note is not None)
     if reason is None and note is not None and _must_match(note, example):
         reason = _signature_refutation(note, example.expectation, run)
     return PROVEN if reason is None else Verdict(kind=VerdictKind.REFUTED, reason=reason)
@@ -43,22 +65,44 @@ def parse_expect(claim: str) -> Expectation:
     """A claim in words as an expectation.
 
     Args:
-        claim: `raises TypeError: …`, `warns UserWarning: …`, `prints …` or `no exception`.
+        claim: `raises TypeError: …`, `warns UserWarning: …`, `prints …` or `no exception`, or the
+            same in the words that models use; quotes around a message or an output are dropped.
 
     Raises:
         ClaimError: it is none of these.
     """
-    found = CLAIM.fullmatch(claim)
+    text = _unquoted(claim.strip())
+    if NOTHING_RAISED.fullmatch(text.rstrip(".")):
+        return Expectation()
+    found = CLAIM.fullmatch(text)
     if found is None:
         raise ClaimError(claim)
     verb, rest = found[1].lower(), found[2]
-    if verb == "prints":
-        return Expectation(stdout=rest)
-    if verb == "no exception":
-        return Expectation()
-    if not re.match(r"[A-Za-z_][\w.]*\s*(:|$)", rest):
+    if verb in {"print", "output"}:
+        return Expectation(stdout=_unquoted(rest))
+    pattern = _pattern(rest)
+    if pattern is None:
         raise ClaimError(claim)
-    return Expectation(raises=rest) if verb == "raises" else Expectation(warns=rest)
+    return Expectation(warns=pattern) if verb == "warn" else Expectation(raises=pattern)
+
+
+def _pattern(text: str) -> str | None:
+    """`Type: start of the message`, or None where no type is named."""
+    found = RAISED.fullmatch(_unquoted(text.strip()))
+    if found is None:
+        return None
+    kind = "Exception" if found["type"] in ANY_EXCEPTION else found["type"]
+    start = found["start"] or found["called"] or found["said"] or ""
+    # The message of a KeyError is the repr of its key: there the quotes belong to it.
+    start = start.strip() if kind == "KeyError" else _unquoted(start.strip())
+    start = start.removesuffix("...").removesuffix("…").rstrip()
+    return f"{kind}: {start}" if start else kind
+
+
+def _unquoted(text: str) -> str:
+    """Without the quotes around all of it, which mark the text and are not part of it."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "`\"'"
+    return text[1:-1] if quoted and text[0] not in text[1:-1] else text
 
 
 def matches(pattern: str, *, names: Iterable[str], message: str) -> bool:
@@ -79,10 +123,10 @@ def matches(pattern: str, *, names: Iterable[str], message: str) -> bool:
     return " ".join(message.split()).startswith(" ".join(start.split()))
 
 
-def _refutation(expectation: Expectation, run: Run) -> str | None:
+def _refutation(expectation: Expectation, run: Run, *, exactly: bool) -> str | None:
     """Why the run is not what was expected, or None."""
     if expectation.raises is not None:
-        return _raises_refutation(expectation.raises, run)
+        return _raises_refutation(expectation.raises, run, exactly=exactly)
     if run.outcome is not Outcome.OK:
         return describe(run)
     if expectation.warns is not None and not any(
@@ -96,11 +140,12 @@ def _refutation(expectation: Expectation, run: Run) -> str | None:
     return None
 
 
-def _raises_refutation(raises: str, run: Run) -> str | None:
+def _raises_refutation(raises: str, run: Run, *, exactly: bool) -> str | None:
     raised = run.exception
     if run.outcome not in (Outcome.RAISED, Outcome.OUT_OF_MEMORY) or raised is None:
         return "ran to its end and raised nothing" if run.outcome is Outcome.OK else describe(run)
-    if matches(raises, names=[raised.type], message=raised.message):
+    bases = () if exactly else raised.bases
+    if matches(raises, names=[raised.type, *bases], message=raised.message):
         return None
     return describe(run)
 

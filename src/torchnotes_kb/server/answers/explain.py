@@ -12,10 +12,14 @@ from torchnotes_kb.server.answers.model import (
 )
 from torchnotes_kb.server.answers.proofs import count_proofs, describe_proofs
 
-__all__ = ["explain_answer", "explain_text"]
+__all__ = ["cause_text", "explain_answer", "explain_text", "note_next"]
 
 LIKELY = 0.5
 """Below this a note is more likely wrong than right, and said to be."""
+UNEXPLAINED_NEXT = (
+    "Next: search_notes with the message's key words, or verify_snippet with a small program that "
+    "reproduces it."
+)
 MESSAGE_SHARE = 0.2
 """Of the budget: messages of torch.compile can be pages long."""
 EXPLANATION_SHARE = 0.35
@@ -61,23 +65,38 @@ def explain_text(answer: DiagnosisAnswer) -> str:
     """The same facts for a reader."""
     name = ": ".join(part for part in (answer.error_type, answer.message) if part)
     lines = [name or "No error found in the text."]
-    lines += [
-        f"In {frame.function} at {frame.file}:{frame.line}"
-        + (f": {frame.source.strip()}" if frame.source else "")
-        for frame in answer.user_frame
-    ]
+    lines += [_where(frame) for frame in answer.user_frame]
     if answer.torch_frames:
-        lines.append(f"({answer.torch_frames} frames of torch folded)")
-    lines += ["", *(_explained(answer) if answer.found else _unexplained(answer))]
+        plural = "s" * (answer.torch_frames > 1)
+        lines.append(f"({answer.torch_frames} frame{plural} of torch folded)")
+    return "\n".join([*lines, "", cause_text(answer), _next(answer)])
+
+
+def cause_text(answer: DiagnosisAnswer) -> str:
+    """What an error means, for a reader who has it before their eyes."""
+    lines = _explained(answer) if answer.found else _unexplained(answer)
+    also = "Other cause" if answer.found else "Near, but not believed to be the cause"
     lines += [
-        f"- Other cause: {other.title} (id {other.note_id}, {other.score:.2f})"
+        f"- {also}: {other.title} (id {other.note_id}, {other.score:.2f})"
         + (f", if {other.tell}" if other.tell else "")
         for other in answer.alternatives
     ]
-    lines += [f"Left out: {text}" for text in answer.left_out]
-    if answer.found:
-        lines.append(f'Next: get_note(id="{answer.note_id}") for proven failing and working code.')
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"Left out: {text}" for text in answer.left_out)]).rstrip()
+
+
+def note_next(answer: DiagnosisAnswer) -> str:
+    """The call that reads the note of an explained error."""
+    return f'Next: get_note(id="{answer.note_id}") for proven failing and working code.'
+
+
+def _next(answer: DiagnosisAnswer) -> str:
+    return note_next(answer) if answer.found else UNEXPLAINED_NEXT
+
+
+def _where(frame: FrameAnswer) -> str:
+    function = f"In {frame.function} at" if frame.function else "At"
+    source = f": {frame.source.strip()}" if frame.source else ""
+    return f"{function} {frame.file}:{frame.line}{source}"
 
 
 def _explained(answer: DiagnosisAnswer) -> list[str]:
@@ -97,18 +116,15 @@ def _explained(answer: DiagnosisAnswer) -> list[str]:
     if answer.captured:
         values = ", ".join(f"{name} = {value}" for name, value in answer.captured.items())
         lines.append(f"From the message: {values}")
-    lines += [f"Other releases: {sentence}" for sentence in answer.wordings]
+    lines += [
+        f"Other releases: {sentence.removeprefix('Wordings: ')}" for sentence in answer.wordings
+    ]
     return [*lines, "", "What to change:", answer.remedy, ""] if answer.remedy else [*lines, ""]
 
 
 def _unexplained(answer: DiagnosisAnswer) -> list[str]:
     lines = ["No note explains this; what follows is not an explanation by the notes."]
-    lines += _raised_at(answer)
-    lines.append(
-        "Next: search_notes with the message's key words, or verify_snippet with a small program "
-        "that reproduces it."
-    )
-    return [*lines, ""]
+    return [*lines, *_raised_at(answer), ""]
 
 
 def _raised_at(answer: DiagnosisAnswer) -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torchnotes_kb.notes.proof import VerdictKind
-from torchnotes_kb.sandbox.model import RaisedException, Run
+from torchnotes_kb.sandbox.model import Outcome, RaisedException, Run
 from torchnotes_kb.server.answers.budget import clip, tokens
-from torchnotes_kb.server.answers.explain import explain_text
+from torchnotes_kb.server.answers.explain import cause_text, note_next
 from torchnotes_kb.server.answers.model import DiagnosisAnswer, ExceptionAnswer, VerifyAnswer
 from torchnotes_kb.verify.model import Result
 
@@ -15,6 +15,12 @@ DIAGNOSIS_SHARE = 0.4
 """Of the budget, for what the exception means."""
 SHARES = {"stdout": 0.25, "stderr": 0.1, "traceback": 0.2}
 WARNINGS_SHOWN = 5
+LEAST_SHOWN_MIB = 1.0
+ENDED_NEXT = {
+    Outcome.TIMED_OUT: "Next: less data or fewer steps, or a larger timeout_s.",
+    Outcome.OUT_OF_MEMORY: "Next: smaller tensors; the sandbox has little memory.",
+    Outcome.OUTPUT_LIMIT: "Next: print less.",
+}
 NO_CLAIM = "no exception"
 
 
@@ -67,15 +73,17 @@ def verify_text(answer: VerifyAnswer) -> str:
         lines.append(
             f"Outcome {answer.outcome} in {answer.duration_ms:.0f} ms on torch {answer.torch}, "
             f"Python {answer.python}, {answer.platform} (isolation: {answer.isolation}"
-            + (f", peak {answer.peak_mib:.0f} MiB)" if answer.peak_mib else ")")
+            + (f", peak {answer.peak_mib:.0f} MiB)" if answer.peak_mib >= LEAST_SHOWN_MIB else ")")
         )
     for raised in answer.exception:
         lines += ["", "Exception:", raised.traceback or f"{raised.type}: {raised.message}"]
     lines += _block("stdout", answer.stdout) + _block("stderr", answer.stderr)
     lines += [f"Warning: {text}" for text in answer.warnings]
     for diagnosis in answer.diagnosis:
-        lines += ["", "What the exception means:", explain_text(diagnosis)]
+        lines += ["", "What the exception means:", cause_text(diagnosis)]
     lines += [f"Left out: {text}" for text in answer.left_out]
+    lines += [note_next(diagnosis) for diagnosis in answer.diagnosis if diagnosis.found]
+    lines += [hint for outcome, hint in ENDED_NEXT.items() if outcome.value == answer.outcome]
     return "\n".join(lines)
 
 
