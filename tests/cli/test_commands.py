@@ -113,6 +113,50 @@ def test_a_traceback_from_a_pipe_is_explained_and_passed_through(kb: Run) -> Non
     assert "kb show state-dict-module-prefix" in done.stdout
 
 
+def test_what_is_passed_through_comes_at_once_and_unchanged(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torchnotes_kb", "explain", "--tee"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "KB_HOME": str(tmp_path)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b" 50%|#####     |\r\xff")  # a bar ends no line
+        process.stdin.flush()
+        assert process.stdout.read(17) == b" 50%|#####     |\r\xff"[:17]
+        process.stdin.write(b"\nIndexError: Target 3 is out of bounds.\n")
+        process.stdin.close()
+        assert b"kb show ce-target-out-of-bounds" in process.stdout.read()
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("more", [["--json"], ["a message"]])
+def test_tee_wants_standard_input_and_output_for_itself(kb: Run, more: list[str]) -> None:
+    done = kb("explain", "--tee", *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--tee passes standard input through" in done.stderr
+
+
+def test_a_proof_says_what_this_torch_says_now(kb: Run) -> None:
+    said = "RuntimeError: expected scalar type Long but found Float"
+    done = kb("explain", "--proof", "--json", said)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["note"] == "ce-target-dtype-long"
+    assert answer["remedy"].startswith("target = target.long()")
+    assert answer["reproduction"]["kind"] == "reworded"
+    assert "Long or Byte" in answer["reproduction"]["said"]
+    assert any("older releases" in sentence for sentence in answer["wordings"])
+    text = kb("explain", "--proof", said).stdout
+    assert text.count("failing example: proven") == 1
+    assert "here: worded differently in this runtime (torch 2." in text
+    same = json.loads(kb("explain", "--proof", "--json", "Target 7 is out of bounds.").stdout)
+    assert same["reproduction"]["kind"] == "same"
+
+
 def test_nothing_to_explain_is_wrong_usage(kb: Run) -> None:
     assert kb("explain", "-").returncode == 2
 

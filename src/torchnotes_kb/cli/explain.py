@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,6 +60,8 @@ def explain(
     from torchnotes_kb.cli.common import one_of  # noqa: PLC0415 - start-up time
     from torchnotes_kb.notes.model import Language  # noqa: PLC0415 - likewise
 
+    if tee and (json or text not in {None, "-"}):
+        raise stop("--tee passes standard input through: it takes no TEXT and no --json")
     wanted = one_of(Language, language, "--language")
     given = _text(text, tee=tee)
     source = code.read_text(encoding="utf-8", errors="replace") if code else None
@@ -85,15 +88,25 @@ def _text(text: str | None, *, tee: bool) -> str:
 
 
 def _drain(*, tee: bool) -> bytes:
+    """What is piped in; passed on as it comes, a progress bar too, which ends no line."""
     kept = bytearray()
-    for line in sys.stdin.buffer:
+    while piece := os.read(sys.stdin.fileno(), 1 << 16):
         if tee:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-        kept += line
+            tee = _pass_on(piece)
+        kept += piece
         if len(kept) > 2 * MAX_INPUT:
             del kept[:-MAX_INPUT]
     return bytes(kept)
+
+
+def _pass_on(piece: bytes) -> bool:
+    """Whether somebody still reads what is passed on; if not, the program may go on unheard."""
+    try:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -45,9 +45,9 @@ def rank_notes(
 ) -> list[Meant]:
     """One candidate per note.
 
-    Exact before near. A template that says all that another says and more is the better one ("got
-    Float and BFloat16" beside "got {first} and {second}"); else what the frames speak for; else
-    the longer.
+    Near ones count where none is exact. A template that says all that another says and more is
+    the better one ("got Float and BFloat16" beside "got {first} and {second}"); else what the
+    frames speak for; else the longer.
 
     Args:
         message: What was said.
@@ -60,9 +60,9 @@ def rank_notes(
             templates.setdefault(match.note_id, []).append(match)
     found = [_meant(own, frames) for own in templates.values()]
     found += _borrowed(message, set(templates), frames) if found else []
-    return sorted(
-        found, key=lambda m: (not m.exact, _generality(m, found), -m.weight, m.borrowed, -m.score)
-    )
+    if any(meant.exact for meant in found):
+        found = [meant for meant in found if meant.exact]
+    return sorted(found, key=lambda m: (_generality(m, found), -m.weight, m.borrowed, -m.score))
 
 
 def undecided(found: Sequence[Meant]) -> bool:

@@ -104,8 +104,9 @@ def _rest(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
         here = diagnosis.reproduction
         first_line = here.said.partition("\n")[0]
         yield words[here.kind].format(torch=here.torch, said=first_line, reason=here.reason)
-    for proof in diagnosis.proof:
-        yield words["proof"].format(text=describe_proof(proof, diagnosis.language))
+    proofs = (describe_proof(proof, diagnosis.language) for proof in diagnosis.proof)
+    for text in dict.fromkeys(proofs):  # several examples may be proven alike
+        yield words["proof"].format(text=text)
     if diagnosis.alternatives:
         yield ""
         yield words["others"] if diagnosis.note else words["near"]

@@ -64,6 +64,8 @@ CONTINUES = (
 )
 MAX_MESSAGE_LINES = 120
 MAX_WARNING_LINES = 12
+MAX_TEXT = 20_000
+"""Characters of a text in which no exception is named."""
 MAX_LINE = 100_000
 """Characters; a longer line is data, not a message."""
 
@@ -100,7 +102,7 @@ def parse(text: str) -> list[Raised]:
     found = [raised for rank, lines in ranks.items() for raised in _Reader(lines, rank).read()]
     if not found:
         every = [line for lines in ranks.values() for line in lines]
-        found = _bare(every) or [Raised("", "\n".join(every).strip())]
+        found = _bare(every) or [Raised("", _cut("\n".join(every).strip()))]
     for raised in found:
         if ASSERTED in raised.message and (asserted := ASSERTION.search(text)):
             raised.assertion = asserted[0]
@@ -313,6 +315,11 @@ class _Reader:
             if ahead.strip():
                 return ahead[:1].isspace() or ahead.lstrip().startswith(CONTINUES)
         return False
+
+
+def _cut(text: str) -> str:
+    half = MAX_TEXT // 2
+    return text if len(text) <= MAX_TEXT else f"{text[:half]}\n{text[-half:]}"
 
 
 def _bare(lines: Sequence[str]) -> list[Raised]:

@@ -77,19 +77,38 @@ def _bounds(case: Case) -> Reason:
 
 def _dtypes(case: Case) -> Reason:
     first, second = case.word("first"), case.word("second")
-    lower = {first.lower(), second.lower()}
-    if "double" in lower:
-        mend = "x = x.float()  # NumPy's default is float64"
-    elif lower & {"half", "bfloat16"}:
-        mend = "run the forward pass under torch.autocast, or convert both with .to(model.dtype)"
-    else:
-        mend = f"convert the one to the other, x.to(torch.{second.lower()})"
+    mend = _converted({first.lower(), second.lower()})
+    mend = mend or f"convert the one to the other, x.to(torch.{second.lower()})"
     return Reason(
         f"One operand is {first}, the other {second}; this operation mixes no types.",
         f"一个操作数是 {first}，另一个是 {second}；这个操作不会自动转换类型。",
         mend,
         mend,
     )
+
+
+def _expected_dtype(case: Case) -> Reason:
+    wanted, given = case.word("first"), case.word("second")
+    mend = _converted({wanted.lower(), given.lower()})
+    if wanted == "Long":
+        mend = "target = target.long()  # class numbers; ids and indices likewise"
+    elif given in {"Long", "Int", "Bool", "Byte"}:
+        mend = f"target = target.to(torch.{wanted.lower()})"
+    return Reason(
+        f"This operation wants {wanted} here and was given {given}.",
+        f"这个操作在此处需要 {wanted}，得到的却是 {given}。",
+        mend or f"x = x.to(torch.{wanted.lower()})",
+        mend or f"x = x.to(torch.{wanted.lower()})",
+    )
+
+
+def _converted(types: set[str]) -> str:
+    """The usual conversion where float64 or half precision is involved."""
+    if "double" in types:
+        return "x = x.float()  # NumPy's default is float64"
+    if types & {"half", "bfloat16"}:
+        return "run the forward pass under torch.autocast, or convert both with .to(model.dtype)"
+    return ""
 
 
 def _devices(case: Case) -> Reason:
@@ -159,7 +178,7 @@ REASONERS = (
         "index {index:d} is out of bounds for dimension {dim:d} with size {size:d}", _bounds
     ),
     Reasoner.of("must have the same dtype, but got {first} and {second}", _dtypes),
-    Reasoner.of("expected scalar type {first} but found {second}", _dtypes),
+    Reasoner.of("expected scalar type {first} but found {second}", _expected_dtype),
     Reasoner.of("but found at least two devices, {first} and {second}", _devices),
     Reasoner.of("out of memory. Tried to allocate {size}", _memory),
 )
