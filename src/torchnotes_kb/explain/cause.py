@@ -28,18 +28,17 @@ def by_cause(found: Sequence[Raised]) -> list[Raised]:
     """
     errors = [raised for raised in found if not raised.warning]
     own = [raised for raised in errors if not is_wrapper(raised)]
-    ordered: list[Raised] = []
-    if own:
-        at = len(own) - 1
-        originals = [n for n, raised in enumerate(own) if raised.link is Link.ORIGINAL]
-        if originals:
-            at = originals[-1]
-        while own[at].link is Link.CAUSE and at > 0:
-            at -= 1
-        ordered.append(own[at])
-    ordered += [raised for raised in reversed(own) if raised not in ordered]
-    ordered += [raised for raised in errors if raised not in ordered]
-    return ordered + [raised for raised in found if raised.warning]
+    warnings = [raised for raised in found if raised.warning]
+    reports = [raised for raised in errors if is_wrapper(raised)]
+    if not own:
+        return reports + warnings
+    at = len(own) - 1
+    originals = [n for n, raised in enumerate(own) if raised.link is Link.ORIGINAL]
+    if originals:
+        at = originals[-1]
+    while own[at].link is Link.CAUSE and at > 0:
+        at -= 1
+    return [own[at], *reversed(own[at + 1 :]), *reversed(own[:at]), *reports, *warnings]
 
 
 def nearest_frames(raised: Raised, found: Sequence[Raised]) -> list[Frame]:

@@ -23,6 +23,8 @@ from torchnotes_kb.search.signatures import SignatureMatch
 __all__ = ["Explainer"]
 
 ALTERNATIVES = 3
+CONSIDERED = 32
+"""Exceptions of a text that are compared with the notes, the likeliest causes first."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ class Explainer:
             raise QueryError("nothing to explain: give a message or a traceback")
         wanted = language or language_of(text)
         found = parse(text)
-        ordered = [_Case(raised, nearest_frames(raised, found), code) for raised in by_cause(found)]
+        ordered = [
+            _Case(raised, nearest_frames(raised, found), code)
+            for raised in by_cause(found)[:CONSIDERED]
+        ]
         for case in ordered:
             meant = self._meant(case, text)
             if meant:
