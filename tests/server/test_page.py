@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from .clients import serving
-from .fakes import NOTE, FakeKnowledge
+from .fakes import HIT, NOTE, FakeKnowledge
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -48,6 +48,18 @@ async def test_a_note_is_shown_in_both_languages_with_its_proofs(
     assert "<h1>矩阵太小</h1>" in chinese
     assert "已在 torch 2.13.0" in chinese
     assert 'lang="zh-Hans"' in preferred
+
+
+@pytest.mark.anyio
+async def test_code_in_a_hit_is_marked_and_its_html_is_not_obeyed(
+    knowledge: FakeKnowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hit = HIT.model_copy(update={"snippet": "Call `x.item()`, not `<b>`, and `cut"})
+    result = knowledge.search("small").model_copy(update={"hits": (hit,)})
+    monkeypatch.setattr(knowledge, "search", lambda *_, **__: result)
+    async with serving(knowledge) as served, served.http() as http:
+        page = (await http.get("/", params={"q": "small"})).text
+    assert "Call <code>x.item()</code>, not <code>&lt;b&gt;</code>, and `cut" in page
 
 
 @pytest.mark.anyio

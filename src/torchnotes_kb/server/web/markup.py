@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from pygments.formatter import Formatter
 
-__all__ = ["code_html", "prose_html"]
+__all__ = ["code_html", "prose_html", "snippet_html"]
+
+INLINE_CODE = re.compile(r"`([^`\n]+)`")
 
 
 def prose_html(text: str) -> Markup:
     """Markdown as HTML; HTML in it is shown, not obeyed, and links are http(s) or our own."""
     return Markup(_markdown().render(text))  # noqa: S704 - rendered with html=False
+
+
+def snippet_html(text: str) -> Markup:
+    """A piece of a note with its code marked; a piece can end anywhere, so no more of Markdown."""
+    return Markup(INLINE_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def code_html(code: str) -> Markup:

@@ -28,7 +28,7 @@ from torchnotes_kb.server.gate import BusyError
 from torchnotes_kb.server.http.login import COOKIE, LASTS_S, Sessions
 from torchnotes_kb.server.http.tokens import Tokens
 from torchnotes_kb.server.service import Service
-from torchnotes_kb.server.web.markup import prose_html
+from torchnotes_kb.server.web.markup import prose_html, snippet_html
 from torchnotes_kb.server.web.view import view_note
 from torchnotes_kb.server.web.words import EXAMPLES, words_in
 
@@ -57,7 +57,11 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"prose": prose_html, "percent": _percent}
+        self._templates.filters |= {
+            "prose": prose_html,
+            "marked": snippet_html,
+            "percent": _percent,
+        }
         self._templates.globals["version"] = __version__
 
     @property
