@@ -26,7 +26,8 @@ def main() -> None:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         return
     sys.argv[:] = sys.argv[2:]
-    sys.path[0] = os.path.dirname(os.path.abspath(target))
+    target = os.path.abspath(target)  # as Python itself does since 3.9
+    sys.path[0] = os.path.dirname(target)
     program = types.ModuleType("__main__")
     program.__file__ = target
     program.__dict__["__builtins__"] = __builtins__
@@ -51,12 +52,12 @@ def hook(explainer: str) -> None:
             sys.stderr.flush()
             text = "".join(traceback.format_exception(kind, error, trace))
             subprocess.run(
-                [explainer, "-m", "torchnotes_kb", "explain", "-"],
+                [explainer, "-P", "-m", "torchnotes_kb", "explain", "-"],
                 input=text.encode("utf-8", "replace"),
                 stdout=2,
                 stderr=subprocess.DEVNULL,
                 timeout=EXPLAIN_TIMEOUT_S,
-                env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+                env=explainers_environment(),
                 check=False,
             )
         except BaseException:  # the program's own end must not change
@@ -65,13 +66,20 @@ def hook(explainer: str) -> None:
     sys.excepthook = explain
 
 
+def explainers_environment() -> dict[str, str]:
+    """The program's, but for what makes Python look for modules among the program's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    kept["PYTHONPATH"] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return kept
+
+
 def without_this_file(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """The traceback from the program's own first frame on."""
+    """The traceback from the program's own first frame on; None where it does not even parse."""
     own = {__file__, runpy.__file__, "<frozen runpy>"}
     at = trace
     while at is not None and at.tb_frame.f_code.co_filename in own:
         at = at.tb_next
-    return at if at is not None else trace
+    return at
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ nothing of this package is imported beside the program's torch and nothing costs
 from __future__ import annotations
 
 import importlib
+import itertools
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ __all__ = ["install", "load_ipython_extension", "unload_ipython_extension"]
 
 TIMEOUT_S = 60
 MARK = "_torchnotes_kb"
+MOST = 8
+"""Explanations per process: a pool whose threads all fail is not slowed down by each of them."""
+COUNT = itertools.count()
 
 
 def install() -> None:
@@ -86,11 +90,11 @@ def explanation(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> str:
     """What `kb explain` says of an exception; empty for one that is no error."""
-    if not issubclass(kind, Exception):
+    if not issubclass(kind, Exception) or next(COUNT) >= MOST:
         return ""
     text = "".join(traceback.format_exception(kind, error, trace))
     done = subprocess.run(
-        [sys.executable, "-m", "torchnotes_kb", "explain", "-"],
+        [sys.executable, "-P", "-m", "torchnotes_kb", "explain", "-"],
         input=text.encode("utf-8", "replace"),
         capture_output=True,
         timeout=TIMEOUT_S,
@@ -112,5 +116,5 @@ def _explain_to_stderr(
 
 def _quietly(action: Callable[[], None]) -> None:
     """An explanation that fails is none: the error it is about must not be lost in another."""
-    with suppress(Exception):
+    with suppress(Exception, KeyboardInterrupt):
         action()
