@@ -31,6 +31,38 @@ Runs = Callable[..., Run]
         ("import sys; sys.modules.clear()", Outcome.OK, 0),
         ("import json; json.dumps = lambda *a, **k: 'x'\nraise KeyError(1)", Outcome.RAISED, 1),
         ("import os\nif os.fork() == 0: raise ValueError\nos.wait()", Outcome.OK, 0),
+        (
+            "import os, threading\nthreading.Thread(target=os._exit, args=(0,)).start()\n"
+            "import time; time.sleep(5)",
+            Outcome.EXITED,
+            0,
+        ),
+        (
+            "import threading\ndef f():\n    while True: pass\n"
+            "threading.Thread(target=f, daemon=True).start()",
+            Outcome.OK,
+            0,
+        ),
+        ("import signal; signal.setitimer(1, 0.001, 0.001)\nraise ValueError", Outcome.RAISED, 1),
+        ("import signal; signal.alarm(1)", Outcome.OK, 0),
+        (
+            "import sys\nsys.excepthook = lambda *_: sys.exit(0)\nraise ValueError",
+            Outcome.RAISED,
+            1,
+        ),
+        ("raise KeyboardInterrupt", Outcome.RAISED, 1),
+        ("raise SystemExit('text')", Outcome.EXITED, 1),
+        ("import atexit\natexit.register(lambda: 1 / 0)", Outcome.OK, 0),
+        ("import atexit, os\natexit.register(os._exit, 4)", Outcome.EXITED, 4),
+        (
+            "import atexit, json, socket\ndef f(): socket.socket = json.dumps = None\n"
+            "atexit.register(f)\nraise KeyError",
+            Outcome.RAISED,
+            1,
+        ),
+        ("import sys, torch\nsys.modules['json'] = torch.ones = None", Outcome.OK, 0),
+        ("x = 1\0", Outcome.RAISED, 1),
+        ("", Outcome.OK, 0),
     ],
 )
 def test_every_way_to_end_has_its_outcome(
@@ -145,6 +177,21 @@ def test_an_exception_that_resists_being_described_is_described_all_the_same(run
     assert raised is not None
     assert raised.type == "E"
     assert raised.message == "<SystemExit while it was described>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def __getattribute__(cls, name): raise SystemExit(0)",
+        "def mro(cls): return [cls, Exception, BaseException, object]\n"
+        "  __module__ = property(lambda cls: 1 / 0)\n  __qualname__ = property(lambda cls: [])",
+    ],
+)
+def test_a_class_that_resists_being_described_is_an_exception_all_the_same(
+    run: Runs, body: str
+) -> None:
+    done = run(f"class M(type):\n  {body}\nclass E(Exception, metaclass=M): pass\nraise E('x')")
+    assert done.outcome is Outcome.RAISED, done
 
 
 def test_a_chain_of_any_length_is_told_from_its_end(run: Runs) -> None:

@@ -38,7 +38,7 @@ class Describer:
             "type": self._text(lambda: qualified_name(type(error)), MAX_NAME),
             "bases": [
                 self._text(functools.partial(qualified_name, base), MAX_NAME)
-                for base in type(error).__mro__[1:-1][:20]
+                for base in type.mro(type(error))[1:-1][:20]
             ],
             "message": self._text(lambda: message(error), MAX_MESSAGE),
             "notes": self._notes(error),

@@ -321,7 +321,12 @@ class _Program:
             report.update(end="exited", code=code)
             return code, report
         describer = Describer(HOME)
-        report.update(end="raised", exception=describer.describe(error), cut=describer.cut)
+        try:
+            exception = describer.describe(error)
+        except BaseException as other:
+            problem = f"<{type(other).__name__} while it was described>"
+            exception = {"type": "BaseException", "message": problem}
+        report.update(end="raised", exception=exception, cut=describer.cut)
         return 1, report
 
 
