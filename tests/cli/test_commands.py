@@ -281,6 +281,34 @@ def test_a_query_imports_no_torch_no_sentence_transformers_and_no_mcp(kb: Run) -
     assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "client", ["claude-code", "claude-desktop", "cursor", "vscode", "codex", "gemini", "zed"]
+)
+def test_an_assistant_is_connected_and_disconnected(kb: Run, tmp_path: Path, client: str) -> None:
+    env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "CODEX_HOME": ""}
+    printed = kb("connect", client, env=env)
+    assert "torchnotes" in printed.stdout
+    assert "serve" in printed.stdout
+    before = set(tmp_path.rglob("*"))
+    wrote = kb("connect", client, "--write", env=env)
+    assert (wrote.returncode, wrote.stdout) == (0, "")
+    assert "restart" in wrote.stderr
+    (file,) = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+    entered = file.read_bytes()
+    assert str(Path(sys.executable).parent) in entered.decode()
+    assert "has it already" in kb("connect", client, "--write", env=env).stderr
+    assert file.read_bytes() == entered
+    assert kb("connect", client, "--remove", env=env).returncode == 0
+    assert b"torchnotes" not in file.read_bytes()
+    assert kb("connect", client, "--remove", env=env).returncode == 1
+
+
+def test_an_unknown_assistant_is_refused_with_those_that_are_known(kb: Run) -> None:
+    done = kb("connect", "emacs")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "claude-code" in done.stderr
+
+
 def test_the_version_and_the_help_are_there(kb: Run) -> None:
     assert kb("--version").stdout.startswith("torchnotes-kb ")
     for command in ("query", "explain", "show", "verify", "index", "lint", "serve", "eval", "run"):

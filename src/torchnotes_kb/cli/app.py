@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from torchnotes_kb import __version__
+from torchnotes_kb.cli.connect import connect
 from torchnotes_kb.cli.doctor import doctor
 from torchnotes_kb.cli.eval import evaluate
 from torchnotes_kb.cli.explain import explain
@@ -49,7 +50,7 @@ def _main(
     del version
 
 
-for command in (query, explain, show, verify, index, lint, serve, doctor):
+for command in (query, explain, show, verify, index, lint, serve, connect, doctor):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("run", context_settings=CONTEXT)(run_program)
