@@ -85,6 +85,7 @@ class Library:
 
     def __init__(self, corpus: Path, own: OwnPages | None) -> None:
         self._corpus = corpus
+        self._read: dict[str, Note] = {}
         self._own = own
 
     @cached_property
@@ -116,9 +117,10 @@ class Library:
         Raises:
             NoteNotFoundError: there is none; `near` are ids that look alike.
         """
-        found = self._read_one(note_id) or self._by_id.get(note_id)
+        found = self._read.get(note_id) or self._read_one(note_id) or self._by_id.get(note_id)
         if found is None:
             raise NoteNotFoundError(note_id, self._near(note_id))
+        self._read[note_id] = found
         return found
 
     @cached_property
