@@ -5,7 +5,7 @@
     python benchmarks/explain.py warm --runs 20
 
 Bars, all at the median: a traceback of 200 lines explained in 30 ms, warm; torch's raise sites read
-in 15 s, once per version; looked up in 5 ms. Each beside what it can be measured by in the same run:
+in 15 s, once per version; looked up in 5 ms. Each beside a measure in the same run:
 Python's own formatting of a traceback as long; reading the same files without parsing them, and
 parsing them without looking; grep over the sources for the words of the message.
 """

@@ -131,3 +131,12 @@ def test_no_shape_is_missed_altogether(shape: str) -> None:
     for right in (has_note, has_values, has_frame):
         got, wrong = share(right, own)
         assert got >= 0.5, (right.__name__, wrong)
+
+
+@pytest.mark.parametrize(
+    "text", ['  File "a.py", line 3, in f\n    g()\n', "^^^^", "\x1b[0m", "0x7fff"]
+)
+def test_a_paste_that_says_nothing_gets_an_answer_that_says_so(text: str) -> None:
+    with KnowledgeBase.open() as kb:
+        diagnosis = kb.explain(text)
+    assert (diagnosis.note, diagnosis.explanation) == (None, "")

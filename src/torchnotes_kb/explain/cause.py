@@ -24,21 +24,23 @@ def by_cause(found: Sequence[Raised]) -> list[Raised]:
 
     The last error decides; where it was raised from another ("direct cause") that one is the root,
     and a traceback printed inside a message is nearer to the cause than the message. Errors that
-    only report another process come after all others, warnings last.
+    only report another process come after all others, then warnings, then frames whose error was
+    cut off.
     """
-    errors = [raised for raised in found if not raised.warning]
+    cut = [raised for raised in found if not raised.type and not raised.message]
+    errors = [raised for raised in found if not raised.warning and (raised.type or raised.message)]
     own = [raised for raised in errors if not is_wrapper(raised)]
     warnings = [raised for raised in found if raised.warning]
     reports = [raised for raised in errors if is_wrapper(raised)]
     if not own:
-        return reports + warnings
+        return reports + warnings + cut
     at = len(own) - 1
     originals = [n for n, raised in enumerate(own) if raised.link is Link.ORIGINAL]
     if originals:
         at = originals[-1]
     while own[at].link is Link.CAUSE and at > 0:
         at -= 1
-    return [own[at], *reversed(own[at + 1 :]), *reversed(own[:at]), *reports, *warnings]
+    return [own[at], *reversed(own[at + 1 :]), *reversed(own[:at]), *reports, *warnings, *cut]
 
 
 def nearest_frames(raised: Raised, found: Sequence[Raised]) -> list[Frame]:

@@ -97,7 +97,7 @@ class Explainer:
     def _unknown(self, case: _Case, language: Language) -> Diagnosis:
         """No template matched: what its values and the search say."""
         raised = case.raised
-        result = self.search(f"{raised.type}: {raised.message}" if raised.type else raised.message)
+        result = self._searched(raised)
         hit = result.hits[0] if result.hits else None
         reason = reason_about(raised.message, case.frames)
         explanation = reason.explained(language) if reason else ""
@@ -118,6 +118,13 @@ class Explainer:
                 "alternatives": tuple([*others[1:], *near][:ALTERNATIVES]),
             }
         )
+
+    def _searched(self, raised: Raised) -> SearchResult:
+        try:
+            said = f"{raised.type}: {raised.message}" if raised.type else raised.message
+            return self.search(said)
+        except QueryError:  # nothing but paths, numbers or marks
+            return SearchResult(query="", language=Language.EN, hits=())
 
     def _candidates(self, found: Sequence[Meant], language: Language) -> tuple[Candidate, ...]:
         return tuple(
