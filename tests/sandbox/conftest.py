@@ -13,7 +13,8 @@ from torchnotes_kb.config import Limits
 from torchnotes_kb.sandbox.model import Run
 from torchnotes_kb.sandbox.pool import Sandbox
 
-LIMITS = Limits(wall_s=8, cpu_s=8, memory_mib=512, disk_mib=64)
+LIMITS = Limits(wall_s=60, cpu_s=60, memory_mib=512, disk_mib=64)
+"""Of time much more than any needs: what the clock must end is given less of it."""
 
 
 @pytest.fixture(scope="session")

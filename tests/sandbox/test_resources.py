@@ -22,7 +22,7 @@ COUNTED = {
 def test_processes_and_threads_are_limited_together(sandbox: Sandbox, kind: str) -> None:
     """Whoever runs this: the kernel itself does not count what belongs to root."""
     code = f"import os, threading, time\nfor n in range(40):\n    print(n)\n{COUNTED[kind]}"
-    done = sandbox.run(code, limits=Limits(wall_s=8, memory_mib=512, processes=8))
+    done = sandbox.run(code, limits=Limits(wall_s=30, memory_mib=512, processes=8))
     assert done.outcome is Outcome.RAISED
     assert int(done.stdout.split()[-1]) <= 7
 
@@ -33,7 +33,7 @@ def test_processes_that_ask_for_more_all_at_once_get_no_more(sandbox: Sandbox) -
         "while time.monotonic() < until:\n    libc.fork()\n    libc.sched_yield()\n"
         "if os.getpid() == 2: print(len([p for p in os.listdir('/proc') if p.isdigit()]))\n"
     )
-    done = sandbox.run(code, limits=Limits(wall_s=8, cpu_s=8, memory_mib=512, processes=16))
+    done = sandbox.run(code, limits=Limits(wall_s=30, cpu_s=30, memory_mib=512, processes=16))
     assert done.outcome is Outcome.OK
     assert int(done.stdout) <= 17
 
@@ -149,7 +149,7 @@ def test_what_sockets_hold_counts_as_memory(sandbox: Sandbox) -> None:
         "            try:\n                while True: a.send(bytes(65536))\n"
         "            except BlockingIOError: pass\n        import time; time.sleep(60)\n"
     )
-    done = sandbox.run(code, limits=Limits(wall_s=8, memory_mib=256, processes=40))
+    done = sandbox.run(code, limits=Limits(wall_s=30, memory_mib=256, processes=40))
     assert done.outcome is Outcome.OUT_OF_MEMORY
 
 
@@ -158,7 +158,7 @@ def test_memory_in_files_counts_with_the_rest(sandbox: Sandbox) -> None:
         "import time\nkept = bytearray(90 << 20)\nwith open('/dev/shm/x', 'wb') as file:\n"
         "    for _ in range(60): file.write(bytes(1 << 20))\ntime.sleep(5)"
     )
-    done = sandbox.run(code, limits=Limits(wall_s=8, memory_mib=128, disk_mib=64))
+    done = sandbox.run(code, limits=Limits(wall_s=30, memory_mib=128, disk_mib=64))
     assert done.outcome is Outcome.OUT_OF_MEMORY
 
 
