@@ -3,17 +3,22 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from torchnotes_kb.errors import QueryError
 from torchnotes_kb.explain.cause import by_cause, nearest_frames
 from torchnotes_kb.explain.clean import clean_lines
 from torchnotes_kb.explain.frames import torch_frames, user_frame
 from torchnotes_kb.explain.reasoning import reason_about
+from torchnotes_kb.explain.render import render_text
 from torchnotes_kb.explain.traceback import Raised, parse
+from torchnotes_kb.kb import KnowledgeBase
+from torchnotes_kb.server.answers.explain import explain_answer, explain_text
 
 FILE = Path(__file__).parents[2] / "evals/tracebacks/tracebacks.jsonl"
 PASTES = [json.loads(line)["text"] for line in FILE.read_text(encoding="utf-8").splitlines()]
@@ -47,18 +52,19 @@ def read(text: str) -> list[Raised]:
 
 
 @given(st.text(max_size=400))
+@settings(deadline=None)
 def test_any_text_is_read(text: str) -> None:
     read(text)
 
 
 @given(st.lists(st.sampled_from(LINES + NOISE), max_size=60), st.sampled_from(["\n", "\r\n", "\r"]))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_lines_of_tracebacks_in_any_order_are_read(lines: list[str], end: str) -> None:
     read(end.join(lines))
 
 
 @given(st.sampled_from(PASTES), st.data())
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_a_paste_cut_and_spoilt_anywhere_is_read(paste: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(paste)))
     end = data.draw(st.integers(start, len(paste)))
@@ -68,9 +74,27 @@ def test_a_paste_cut_and_spoilt_anywhere_is_read(paste: str, data: st.DataObject
 
 
 @given(st.sampled_from(PASTES), st.text(alphabet="ab0:|[]()/ -.", min_size=1, max_size=12))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_whatever_is_put_before_every_line_no_exception_comes(paste: str, label: str) -> None:
     read("\n".join(label + line for line in paste.splitlines()))
+
+
+@cache
+def kb() -> KnowledgeBase:
+    return KnowledgeBase.open()
+
+
+@given(st.lists(st.sampled_from(LINES + NOISE), max_size=25), st.text(max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_any_text_that_is_not_blank_is_explained(lines: list[str], end: str) -> None:
+    text = "\n".join([*lines, end])
+    if not text.strip():
+        with pytest.raises(QueryError, match="nothing to explain"):
+            kb().explain(text)
+        return
+    diagnosis = kb().explain(text)
+    render_text(diagnosis)
+    explain_text(explain_answer(diagnosis, most=1000))
 
 
 @pytest.mark.parametrize("character", list("a0( [|>│❱\x1b\r^~-'\"\\/:.,E\u4e00\x00\ud800"))

@@ -1,7 +1,7 @@
 """Exceptions found in every shape that people paste."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchnotes_kb.explain.cause import by_cause
@@ -168,6 +168,7 @@ def test_a_message_alone_is_enough(text: str, kind: str, message: str) -> None:
 
 
 @given(st.text(max_size=500))
+@settings(deadline=None)
 def test_any_text_gives_exceptions_and_raises_none(text: str) -> None:
     assert parse(text)
 
@@ -178,6 +179,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=40))
+@settings(deadline=None)
 def test_any_shuffle_of_traceback_lines_is_read(lines: list[str]) -> None:
     assert by_cause(parse("\n".join(lines)))
 
