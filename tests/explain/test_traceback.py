@@ -187,3 +187,10 @@ def test_any_shuffle_of_traceback_lines_is_read(lines: list[str]) -> None:
 @pytest.mark.parametrize("character", list("a( [|>\x1b\r^-"))
 def test_a_megabyte_of_one_character_is_read(character: str) -> None:
     assert parse(character * 1_000_000)
+
+
+@pytest.mark.parametrize("indent", ["", "    ", "            "])
+def test_an_error_of_any_name_ends_an_indented_traceback(indent: str) -> None:
+    lines = PLAIN.replace("RuntimeError", "NotFound").splitlines()
+    raised = by_cause(parse("\n".join(indent + line for line in lines)))[0]
+    assert (raised.type, raised.message) == ("NotFound", MESSAGE)

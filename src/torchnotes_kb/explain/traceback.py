@@ -118,6 +118,8 @@ class _Reader:
         self._at = 0
         self._found: list[Raised] = []
         self._link = Link.NONE
+        self._indent = 0
+        """Of the header: what is indented no more than it ends the frames."""
         self._places: list[Frame] = []
         """Of a pytest report, whose frames come before and after the message."""
 
@@ -127,8 +129,9 @@ class _Reader:
             line = self._lines[self._at]
             if HEADER in line:
                 self._headed(line)
-            elif CPYTHON.match(line):
-                self._traceback()  # the header was cut off
+            elif CPYTHON.match(line):  # the header was cut off
+                self._indent = max(0, _indent(line) - 2)
+                self._traceback()
             elif PYTEST_ERROR.match(line):
                 self._pytest()
             else:
@@ -138,6 +141,7 @@ class _Reader:
 
     def _headed(self, line: str) -> None:
         self._at += 1
+        self._indent = _indent(line)
         notebook = IPYTHON_HEADER.match(line.strip())
         if "Original Traceback" in line:
             self._link = Link.ORIGINAL
@@ -263,7 +267,7 @@ class _Reader:
         if not text:  # loguru leaves a line free between frames
             after = self._lines[self._at + 1 : self._at + 2]
             return bool(after and CPYTHON.match(after[0]))
-        return line[:1].isspace() and not EXCEPTION.match(line)
+        return _indent(line) > self._indent and not EXCEPTION.match(line)
 
     def _pointed_at(self, frame: Frame) -> Frame:
         """A notebook's frame with what the arrow below it points at."""
@@ -315,6 +319,10 @@ class _Reader:
             if ahead.strip():
                 return ahead[:1].isspace() or ahead.lstrip().startswith(CONTINUES)
         return False
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _cut(text: str) -> str:
