@@ -112,7 +112,7 @@ class ClaimError(KbError):
     def __init__(self, claim: str) -> None:
         super().__init__(
             f"cannot judge {claim!r}: write `raises Type: message`, `warns Category: message`, "
-            "`prints text` or `no exception`"
+            "`prints text` or `no exception`, one of them; for more, put asserts into the code"
         )
         self.claim = claim
 

@@ -264,6 +264,7 @@ What to change:
 Use 3 rows.
 
 - Other cause: The matrix is too large (id too-large, 0.20), if it is large
+
 Next: get_note(id="too-small") for proven failing and working code.\
 """)
     assert result.structured_content == snapshot(
@@ -313,6 +314,7 @@ async def test_an_unknown_error_is_not_explained_away(knowledge: FakeKnowledge) 
 No error found in the text.
 
 No note explains this; what follows is not an explanation by the notes.
+
 Next: search_notes with the message's key words, or verify_snippet with a small program that reproduces it.\
 """)
 
@@ -342,6 +344,7 @@ What to change:
 Use 3 rows.
 
 - Other cause: The matrix is too large (id too-large, 0.20), if it is large
+
 Next: get_note(id="too-small") for proven failing and working code.\
 """)
     assert result.structured_content == snapshot(

@@ -69,7 +69,7 @@ def explain_text(answer: DiagnosisAnswer) -> str:
     if answer.torch_frames:
         plural = "s" * (answer.torch_frames > 1)
         lines.append(f"({answer.torch_frames} frame{plural} of torch folded)")
-    return "\n".join([*lines, "", cause_text(answer), _next(answer)])
+    return "\n".join([*lines, "", cause_text(answer), "", _next(answer)])
 
 
 def cause_text(answer: DiagnosisAnswer) -> str:

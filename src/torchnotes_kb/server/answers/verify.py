@@ -80,11 +80,19 @@ def verify_text(answer: VerifyAnswer) -> str:
     lines += _block("stdout", answer.stdout) + _block("stderr", answer.stderr)
     lines += [f"Warning: {text}" for text in answer.warnings]
     for diagnosis in answer.diagnosis:
-        lines += ["", "What the exception means:", cause_text(diagnosis)]
+        lines += ["", *_meaning(diagnosis)]
     lines += [f"Left out: {text}" for text in answer.left_out]
-    lines += [note_next(diagnosis) for diagnosis in answer.diagnosis if diagnosis.found]
+    for diagnosis in answer.diagnosis:
+        lines += ["", note_next(diagnosis)] * diagnosis.found
     lines += [hint for outcome, hint in ENDED_NEXT.items() if outcome.value == answer.outcome]
     return "\n".join(lines)
+
+
+def _meaning(diagnosis: DiagnosisAnswer) -> list[str]:
+    """Near notes are for whoever asks explain_error; here they would only distract."""
+    if not diagnosis.found:
+        return ["No note explains this exception."]
+    return ["What the exception means:", cause_text(diagnosis)]
 
 
 def _headline(answer: VerifyAnswer) -> str:
