@@ -26,7 +26,19 @@ class Tell:
 
 OUT_OF_RANGE = "index out of range in self"
 OUT_OF_BOUNDS = "index {index:d} is out of bounds for dimension {dim:d} with size {size:d}"
+AMBIGUOUS = "Boolean value of Tensor with more than one value is ambiguous"
 TELLS = {
+    "loss-class-called-as-function": Tell(
+        ("_reduction.py", "Loss("),
+        "the failing line makes a loss: nn.SomeLoss(output, target)",
+        "出错的那行在构造损失：nn.SomeLoss(output, target)",
+    ),
+    "tensor-truth-value": Tell(
+        ("if ", "while ", "assert ", " and ", " or ", "not ", " in "),
+        "the failing line uses a tensor as a condition",
+        "出错的那行把张量当作条件",
+        borrowed=(AMBIGUOUS,),
+    ),
     "embedding-index-out-of-range": Tell(
         ("embedding", "sparse.py"),
         "the traceback passes through nn.Embedding or F.embedding",
