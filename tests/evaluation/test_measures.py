@@ -19,7 +19,12 @@ def answer(notes: tuple[str, ...], ranked: tuple[str, ...], *, likely: float = 0
     query = Query(id=key, text="x", language="en", kind="description", notes=notes)
     order = tuple((note, float(-n)) for n, note in enumerate(ranked))
     return Answer(
-        query=query, ranked=order, probability=likely, answered=likely >= 0.5, duration_ms=1
+        query=query,
+        ranked=order,
+        probability=likely,
+        any_probability=likely,
+        answered=likely >= 0.5,
+        duration_ms=1,
     )
 
 

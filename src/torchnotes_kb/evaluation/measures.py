@@ -9,7 +9,18 @@ from torchnotes_kb.errors import MissingExtraError
 from torchnotes_kb.evaluation.model import Answer
 from torchnotes_kb.values import Frozen
 
-__all__ = ["Interval", "Scores", "bootstrap", "measure", "per_query"]
+__all__ = [
+    "RANKING",
+    "Bin",
+    "Interval",
+    "Scores",
+    "bootstrap",
+    "calibration_error",
+    "measure",
+    "per_query",
+    "ranking",
+    "reliability",
+]
 
 RANKING = {
     "recall@1": "Success@1",
@@ -33,6 +44,16 @@ class Interval(Frozen):
     high: float
 
 
+class Bin(Frozen):
+    """Answers of about the same stated probability."""
+
+    count: int
+    stated: float
+    """Their mean probability."""
+    right: float
+    """The share whose first note answers."""
+
+
 class Scores(Frozen):
     """All measures of one group of answers."""
 
@@ -51,10 +72,9 @@ def measure(answers: Sequence[Answer]) -> Scores:
     """Measure one group of answers."""
     answerable = [answer for answer in answers if answer.query.answerable]
     others = [answer for answer in answers if not answer.query.answerable]
-    values = per_query(answerable)
     return Scores(
         queries=len(answers),
-        ranking={name: bootstrap(values[name]) for name in RANKING if values[name]},
+        ranking=ranking(answerable),
         refused=_share(answerable, lambda answer: not answer.answered),
         false_answers=_share(others, lambda answer: answer.answered),
         calibration_error=calibration_error(answers),
@@ -99,17 +119,31 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
 
 def calibration_error(answers: Iterable[Answer]) -> float:
     """Mean gap between the stated probability and the share that is right, over ten bins."""
+    bins = reliability(answers)
+    total = sum(each.count for each in bins)
+    return sum(each.count / total * abs(each.stated - each.right) for each in bins)
+
+
+def reliability(answers: Iterable[Answer]) -> tuple[Bin, ...]:
+    """What was stated and what was right, in those of ten bins of equal width that hold any."""
     bins: list[list[Answer]] = [[] for _ in range(BINS)]
     for answer in answers:
         bins[min(int(answer.probability * BINS), BINS - 1)].append(answer)
-    total = sum(map(len, bins))
-    return sum(
-        len(group)
-        / total
-        * abs(fmean(a.probability for a in group) - fmean(float(a.right) for a in group))
+    return tuple(
+        Bin(
+            count=len(group),
+            stated=fmean(a.probability for a in group),
+            right=fmean(float(a.right) for a in group),
+        )
         for group in bins
         if group
     )
+
+
+def ranking(answers: Sequence[Answer]) -> dict[str, Interval]:
+    """The ranking measures of the answerable ones among these."""
+    values = per_query([answer for answer in answers if answer.query.answerable])
+    return {name: bootstrap(values[name]) for name in RANKING if values[name]}
 
 
 def _share(answers: Sequence[Answer], holds: Callable[[Answer], bool]) -> float | None:

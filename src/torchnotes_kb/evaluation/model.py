@@ -59,6 +59,8 @@ class Answer(Frozen):
     """Note ids with scores, best first, before any abstention."""
     probability: float
     """That the first note answers."""
+    any_probability: float
+    """That any note answers: what is held against the threshold."""
     answered: bool
     """Whether anything was returned."""
     duration_ms: float

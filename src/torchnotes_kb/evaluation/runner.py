@@ -58,7 +58,15 @@ def _ask(
     try:
         ranking = searcher.rank(query.text, signals=signals)
     except QueryError:
-        return Answer(query=query, ranked=(), probability=0.0, answered=False, duration_ms=0.0)
+        took = (time.perf_counter() - began) * 1000
+        return Answer(
+            query=query,
+            ranked=(),
+            probability=0.0,
+            any_probability=0.0,
+            answered=False,
+            duration_ms=took,
+        )
     took = (time.perf_counter() - began) * 1000
     ranked = tuple((searcher.card(c.key).id, c.score) for c in ranking.candidates[:DEPTH])
     likely = calibration.probability(ranking.features) if ranking.features else 0.0
@@ -66,6 +74,7 @@ def _ask(
         query=query,
         ranked=ranked,
         probability=likely,
+        any_probability=calibration.any_probability(ranking.features) if ranking.features else 0.0,
         answered=ranking.features is not None and calibration.answers(ranking.features),
         duration_ms=took,
     )

@@ -95,9 +95,11 @@ class Calibration(Frozen):
 
     def answers(self, features: Features) -> bool:
         """Whether to answer at all; always where a template stands in the query whole."""
-        if features.exact:
-            return True
-        return self.answerable.probability(features.about) >= self.threshold
+        return self.any_probability(features) >= self.threshold
+
+    def any_probability(self, features: Features) -> float:
+        """That any note answers; certain where a template stands in the query whole."""
+        return 1.0 if features.exact else self.answerable.probability(features.about)
 
     def probability(self, features: Features) -> float:
         """That the first note answers."""
