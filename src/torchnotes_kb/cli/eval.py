@@ -72,7 +72,7 @@ def evaluate(
     """Measure the search on the project's queries: recall, MRR, nDCG, abstention, calibration.
 
     The page of --html needs no network and no script. --compare indexes the corpus with each
-    encoder in a temporary directory and asks the same queries; it takes a minute or two a model.
+    encoder in a temporary directory and asks the same queries; it takes minutes a model.
 
     \b
     Examples:
