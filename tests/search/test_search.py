@@ -129,6 +129,16 @@ def test_an_exact_template_is_answered_whatever_else_the_text_speaks_of(searcher
     assert load_calibration().answers(ranking.features)
 
 
+def test_a_pasted_message_without_a_template_is_doubted(searcher: Searcher) -> None:
+    words = "the pixel shuffle wants a divisible number of channels"
+    asked, pasted = searcher.rank(words), searcher.rank(f"RuntimeError: {words}")
+    assert asked.features is not None
+    assert pasted.features is not None
+    assert (asked.features.unmatched, pasted.features.unmatched) == (0, 1)
+    likely = load_calibration().answerable.probability
+    assert likely(pasted.features.about) < likely(asked.features.about)
+
+
 def test_a_word_says_as_much_in_a_small_index_as_in_all(searcher: Searcher) -> None:
     terms = searcher._indexes[0].terms
     alone = LexicalQuery.of("gradient scaler", [terms], notes=300)
@@ -180,7 +190,7 @@ def test_frames_and_paths_are_not_what_a_query_is_about() -> None:
 
 
 def test_calibration_learns_which_features_tell_right_from_wrong() -> None:
-    rows = [Features(0, x / 100, 0, 0, 0, 0, 0) for x in range(100)]
+    rows = [Features(0, x / 100, 0, 0, 0, 0, 0, 0) for x in range(100)]
     records = [Record(row, x >= 50, x >= 30) for x, row in enumerate(rows)]
     model = fit(records, fitted_on="a test")
     assert isinstance(model, Calibration)

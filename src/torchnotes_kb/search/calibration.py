@@ -44,6 +44,8 @@ class Features(NamedTuple):
     """Share of the query's words that no note has."""
     told: float
     """How much the query's words say at all, 1 from about three telling words on."""
+    unmatched: float
+    """1 where a message is pasted and no template stands in it whole: notes list their messages."""
     agree: float
     """1 where words and meaning put the same note first."""
     margin: float
@@ -52,7 +54,7 @@ class Features(NamedTuple):
     @property
     def about(self) -> tuple[float, ...]:
         """What of them says whether the corpus speaks of the matter at all."""
-        return self.scope, self.covered, self.unknown, self.told
+        return self.scope, self.covered, self.unknown, self.told, self.unmatched
 
 
 class Record(NamedTuple):

@@ -92,6 +92,7 @@ def features_of(
     scope: float,
     unknown: float,
     information: float,
+    pasted: bool,
 ) -> Features:
     """What calibration looks at, of candidates in their order.
 
@@ -101,6 +102,7 @@ def features_of(
             that none does, a difference of cosines.
         unknown: Share of the query's words that no note has.
         information: Inverse document frequencies of the query's words, summed.
+        pasted: Whether the query holds a message of a program.
     """
     first = ordered[0]
     second = ordered[1].score if len(ordered) > 1 else first.score - MARGIN_FULL
@@ -111,6 +113,7 @@ def features_of(
         covered=first.covered,
         unknown=unknown,
         told=min(1.0, information / TOLD_FULL),
+        unmatched=float(pasted and not first.exact),
         agree=float(agree),
         margin=min(1.0, (first.score - second) / MARGIN_FULL),
     )

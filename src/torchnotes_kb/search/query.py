@@ -8,7 +8,7 @@ from torchnotes_kb.errors import QueryError
 from torchnotes_kb.index.tokens import has_chinese
 from torchnotes_kb.notes.model import Language
 
-__all__ = ["answer_language", "focus", "plain"]
+__all__ = ["answer_language", "focus", "holds_message", "plain"]
 
 TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 PREFIX = re.compile(r"^[ \t]*(?:\[?rank ?\d+\]?:|E   |>(?!>)|[\u2502|](?= ))[ \t]?", re.MULTILINE)
@@ -26,6 +26,7 @@ FRAME_SOURCE = re.compile(
 )
 PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\- ]{1,80}){2,30}")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,16}\b")
+MESSAGE = re.compile(r"\b[A-Za-z_][\w.]{0,80}(?:Error|Exception|Warning)\b\s?:")
 SPACES = re.compile(r"[ \t]+")
 
 
@@ -54,6 +55,11 @@ def focus(text: str) -> str:
     if not text.strip():
         raise QueryError("the query is empty: ask a question or paste a message")
     return text
+
+
+def holds_message(text: str) -> bool:
+    """Whether it pastes what a program said, not only asks in words."""
+    return MESSAGE.search(text) is not None
 
 
 def answer_language(text: str) -> Language:

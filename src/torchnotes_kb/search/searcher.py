@@ -14,7 +14,7 @@ from torchnotes_kb.search.filters import NoteFilter
 from torchnotes_kb.search.fusion import ALL_SIGNALS, Candidate, Signal, features_of, fuse
 from torchnotes_kb.search.lexical import LexicalQuery
 from torchnotes_kb.search.model import Hit, Near, SearchResult, Why
-from torchnotes_kb.search.query import answer_language, focus
+from torchnotes_kb.search.query import answer_language, focus, holds_message
 from torchnotes_kb.search.signatures import SignatureMatcher
 from torchnotes_kb.search.snippet import snippet
 
@@ -54,6 +54,8 @@ class _Asked:
     scope: float
     """How much more it is like a question that some note answers."""
     words: LexicalQuery
+    pasted: bool
+    """Whether it holds a message of a program."""
 
 
 class Searcher:
@@ -184,7 +186,12 @@ class Searcher:
         if Signal.LEXICAL in signals:
             for number, index in enumerate(self._indexes):
                 legs.cover(found, number, index, words, depth=depth)
-        return _Asked(fuse(found.candidates.values()), found.inside - found.outside, words)
+        return _Asked(
+            fuse(found.candidates.values()),
+            found.inside - found.outside,
+            words,
+            holds_message(query),
+        )
 
     def _ranking(self, asked: _Asked, kept: Sequence[Candidate]) -> Ranking:
         if not kept:
@@ -194,6 +201,7 @@ class Searcher:
             scope=asked.scope,
             unknown=asked.words.unknown,
             information=asked.words.information,
+            pasted=asked.pasted,
         )
         return Ranking(tuple(kept), features)
 
