@@ -17,6 +17,7 @@ from torchnotes_kb.config import Limits, Settings
 from torchnotes_kb.errors import ConfigError, RuntimeInvalidError
 from torchnotes_kb.library import Library, OwnPages
 from torchnotes_kb.resources import corpus_dir, home_dir, index_dir, ledger_file
+from torchnotes_kb.values import encodable
 
 if TYPE_CHECKING:
     from torchnotes_kb.encoders.model import Encoder
@@ -95,7 +96,7 @@ class KnowledgeBase:
     ) -> SearchResult:
         """The notes that answer a question or explain a message; see `Searcher.search`."""
         result = self.searcher.search(
-            query, kind=kind, tags=tags, language=language, torch=torch, limit=limit
+            encodable(query), kind=kind, tags=tags, language=language, torch=torch, limit=limit
         )
         hits = tuple(self._with_proof(hit) for hit in result.hits)
         return result.model_copy(update={"hits": hits})
@@ -124,7 +125,8 @@ class KnowledgeBase:
         Raises:
             QueryError: the text is empty.
         """
-        diagnosis = self._explainer.explain(text, code=code, language=language)
+        code = code and encodable(code)
+        diagnosis = self._explainer.explain(encodable(text), code=code, language=language)
         if diagnosis.signature is None:
             sites = self._raise_sites(progress)
             found = sites.find(diagnosis.message) if sites is not None else None

@@ -1,10 +1,10 @@
-"""The base of every value type. Imports nothing of ours."""
+"""The base of every value type, and what text must be to be one. Imports nothing of ours."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Frozen"]
+__all__ = ["Frozen", "encodable"]
 
 
 class Frozen(BaseModel):
@@ -14,3 +14,8 @@ class Frozen(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which UTF-8 cannot write."""
+    return text.encode(errors="replace").decode()

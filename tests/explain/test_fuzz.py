@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from torchnotes_kb.errors import QueryError
@@ -85,6 +85,7 @@ def kb() -> KnowledgeBase:
 
 
 @given(st.lists(st.sampled_from(LINES + NOISE), max_size=25), st.text(max_size=20))
+@example(["\ud800"], "")
 @settings(max_examples=60, deadline=None)
 def test_any_text_that_is_not_blank_is_explained(lines: list[str], end: str) -> None:
     text = "\n".join([*lines, end])

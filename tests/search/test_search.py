@@ -177,6 +177,10 @@ def test_an_empty_query_is_an_error_and_not_an_empty_result(searcher: Searcher, 
             searcher.search(query)
 
 
+def test_a_lone_surrogate_does_no_harm(kb: KnowledgeBase) -> None:
+    assert "broken" in kb.search("broken pipe \ud800").model_dump_json()
+
+
 def test_a_version_that_is_none_is_refused(searcher: Searcher) -> None:
     with pytest.raises(ConfigError, match="is no version"):
         searcher.search("loss", torch="newest")
