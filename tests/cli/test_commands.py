@@ -268,7 +268,7 @@ def test_a_query_imports_no_torch_no_sentence_transformers_and_no_mcp(kb: Run) -
         "from torchnotes_kb.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
         "heavy = {'torch', 'sentence_transformers', 'transformers', 'mcp', 'faiss', 'yaml', "
-        "'markdown_it', 'platformdirs', 'packaging.specifiers'}\n"
+        "'markdown_it', 'platformdirs', 'packaging.specifiers', 'rjieba'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(
