@@ -84,6 +84,16 @@ def question_of(number: int, chunks: int) -> str:
     return " ".join(asked[:: len(asked) // WORDS][:WORDS])
 
 
+@cache
+def tables() -> tuple[Floats, Floats]:
+    """Unit vectors: centres, float32 of shape (4096, 384), and noise, (65536, 384)."""
+    drawn = np.random.default_rng(0)
+    shapes = ((CLUSTERS, DIM), (NOISES, DIM))
+    made = [drawn.standard_normal(shape, dtype=np.float32) for shape in shapes]
+    centres, noises = (table / np.linalg.norm(table, axis=1, keepdims=True) for table in made)
+    return centres, noises
+
+
 class Given:
     """Vectors made from texts: a cluster's centre and noise, under the bundled encoder's name."""
 
@@ -92,18 +102,10 @@ class Given:
         """So that `kb query` opens what was built with it."""
         return E5Encoder.open().identity
 
-    @cached_property
-    def _tables(self) -> tuple[Floats, Floats]:
-        random = np.random.default_rng(0)
-        shapes = ((CLUSTERS, DIM), (NOISES, DIM))
-        tables = [random.standard_normal(shape, dtype=np.float32) for shape in shapes]
-        centres, noises = (t / np.linalg.norm(t, axis=1, keepdims=True) for t in tables)
-        return centres, noises
-
     def encode(self, texts: Sequence[str], *, kind: TextKind = TextKind.QUERY) -> Floats:
         """Unit vectors, float32 of shape (texts, 384)."""
         del kind
-        centres, noises = self._tables
+        centres, noises = tables()
         hashes = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
         drawn = np.frombuffer(b"".join(hashes), np.uint16).reshape(-1, 4).astype(np.int64)
         vectors = centres[drawn[:, 0] % CLUSTERS] + SPREAD * noises[drawn[:, 1]]

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+ENOUGH = 30
+"""Queries of one kind in one language that are measured by themselves."""
 HEADINGS = ("recall@1", "recall@3", "recall@5", "MRR", "nDCG@10")
 
 
@@ -161,14 +163,20 @@ def _ask(searcher: Searcher, asked: Sequence[Query]) -> list[Answer]:
 
 
 def _groups(answers: Sequence[Answer]) -> dict[str, Scores]:
-    """Measures of all, by language and by kind."""
+    """Measures of all, by language, by kind, and by both where a kind has enough of each."""
     from torchnotes_kb.evaluation.measures import measure  # noqa: PLC0415 - start-up time
 
     groups = {"all": measure(answers)}
-    for name in sorted({answer.query.language for answer in answers}):
-        groups[name] = measure([a for a in answers if a.query.language == name])
-    for name in sorted({answer.query.kind for answer in answers}):
-        groups[name] = measure([a for a in answers if a.query.kind == name])
+    languages = sorted({answer.query.language for answer in answers})
+    for language in languages:
+        groups[language] = measure([a for a in answers if a.query.language == language])
+    for kind in sorted({answer.query.kind for answer in answers}):
+        of_kind = [answer for answer in answers if answer.query.kind == kind]
+        groups[kind] = measure(of_kind)
+        for language in languages:
+            both = [answer for answer in of_kind if answer.query.language == language]
+            if ENOUGH <= len(both) < len(of_kind):
+                groups[f"{kind}, {language}"] = measure(both)
     return groups
 
 
