@@ -49,12 +49,18 @@ class E5Encoder:
             EncoderError: a file is missing or damaged.
         """
         from kitoken import Kitoken  # noqa: PLC0415 - start-up time
-        from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415 - start-up time
+        from onnxruntime import (  # noqa: PLC0415 - start-up time
+            GraphOptimizationLevel,
+            InferenceSession,
+            SessionOptions,
+        )
 
         identity = cls.identify(directory)
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Its nodes are fused already: looking for more finds nothing and takes 14 ms of 33.
+        options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         try:
             tokenizer = Kitoken.from_file(str(directory / VOCABULARY))
