@@ -38,6 +38,10 @@ class Features(NamedTuple):
     scope: float
     """How much more the query is like a question that some note answers than like one that none
     does: a difference of cosines, in tenths; 0 where a template stands in it whole."""
+    around: float
+    """The same of the three nearest of each kind."""
+    own: float
+    """The same of the first note's own questions."""
     covered: float
     """Share of the query's information that the note's words carry."""
     unknown: float
@@ -54,7 +58,8 @@ class Features(NamedTuple):
     @property
     def about(self) -> tuple[float, ...]:
         """What of them says whether the corpus speaks of the matter at all."""
-        return self.scope, self.covered, self.unknown, self.told, self.unmatched
+        likeness = self.scope, self.around, self.own
+        return *likeness, self.covered, self.unknown, self.told, self.unmatched
 
 
 class Record(NamedTuple):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from heapq import nlargest
 
 from torchnotes_kb.search.calibration import Features
 
-__all__ = ["ALL_SIGNALS", "Candidate", "Signal", "features_of", "fuse"]
+__all__ = ["ALL_SIGNALS", "AROUND", "Candidate", "Likeness", "Signal", "features_of", "fuse"]
 
 LEXICAL = 0.6
 COVERED = 1.2
@@ -29,6 +30,8 @@ EXACT = 10.0
 LONGER = 0.02
 """Per fixed character: of two templates that match, the longer is the more specific."""
 MARGIN_FULL = 0.5
+AROUND = 3
+"""Questions of each kind that say together what a query is like."""
 TOLD_FULL = 10.0
 """Nats of inverse document frequency; "error" alone has none."""
 
@@ -69,6 +72,33 @@ class Candidate:
     ranks: dict[Signal, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """How much more a query is like questions that some note answers than like others.
+
+    Differences of cosines, 0 where no question was looked at.
+    """
+
+    inside: Sequence[float] = ()
+    outside: Sequence[float] = ()
+    """Cosines of the nearest questions, `AROUND` of them at least where there are any."""
+
+    @property
+    def nearest(self) -> float:
+        """Of the nearest question of each kind."""
+        return max(self.inside) - max(self.outside) if self.inside else 0.0
+
+    @property
+    def around(self) -> float:
+        """Of the means of the nearest `AROUND`."""
+        near, far = (sum(nlargest(AROUND, each)) / AROUND for each in (self.inside, self.outside))
+        return near - far
+
+    def own(self, asked: float) -> float:
+        """Of a note whose own nearest question has this cosine; 0: none of its is near."""
+        return (asked or min(self.inside)) - max(self.outside) if self.inside else 0.0
+
+
 def fuse(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Candidates with their scores and ranks, best first; ties by index and row."""
     found = list(candidates)
@@ -89,7 +119,7 @@ def fuse(candidates: Iterable[Candidate]) -> list[Candidate]:
 def features_of(
     ordered: Sequence[Candidate],
     *,
-    scope: float,
+    likeness: Likeness,
     unknown: float,
     information: float,
     pasted: bool,
@@ -98,8 +128,7 @@ def features_of(
 
     Args:
         ordered: As `fuse` returned them.
-        scope: How much more the query is like a question that some note answers than like one
-            that none does, a difference of cosines.
+        likeness: To questions that some note answers, and to others.
         unknown: Share of the query's words that no note has.
         information: Inverse document frequencies of the query's words, summed.
         pasted: Whether the query holds a message of a program.
@@ -109,7 +138,9 @@ def features_of(
     agree = first.ranks.get(Signal.LEXICAL) == 1 and first.ranks.get(Signal.DENSE) == 1
     return Features(
         exact=float(bool(first.exact)),
-        scope=10 * scope,
+        scope=10 * likeness.nearest,
+        around=10 * likeness.around,
+        own=10 * likeness.own(first.asked),
         covered=first.covered,
         unknown=unknown,
         told=min(1.0, information / TOLD_FULL),

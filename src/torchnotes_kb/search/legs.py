@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torchnotes_kb.index.questions import NOBODY
-from torchnotes_kb.search.fusion import Candidate
+from torchnotes_kb.search.fusion import AROUND, Candidate
 
 if TYPE_CHECKING:
     from torchnotes_kb.encoders.model import Vectors
@@ -34,8 +34,9 @@ class Found:
 
     def __init__(self) -> None:
         self.candidates: dict[tuple[int, int], Candidate] = {}
-        self.inside = self.outside = 0.0
-        """Cosines of the nearest question that some note answers, and that none does."""
+        self.inside: list[float] = []
+        self.outside: list[float] = []
+        """Cosines of the nearest questions that some note answers, and that none does."""
 
     def at(self, number: int, row: int) -> Candidate:
         """The candidate of a note, made if it is new."""
@@ -106,10 +107,12 @@ def by_likeness(found: Found, number: int, index: Index, vector: Vectors, *, dep
     owners, cosines = index.questions.search(vector, depth * QUESTIONS)
     for row, cosine in zip(owners, cosines, strict=True):
         if row == NOBODY:
-            found.outside = max(found.outside, cosine)
+            found.outside.append(cosine)
             continue
-        found.inside = max(found.inside, cosine)
+        found.inside.append(cosine)
         candidate = found.at(number, row)
         candidate.asked = max(candidate.asked, cosine)
     if cosines:
-        found.outside = max(found.outside, cosines[-1])
+        beyond = [cosines[-1]] * AROUND  # what was not seen is no nearer than the last that was
+        found.inside += beyond
+        found.outside += beyond

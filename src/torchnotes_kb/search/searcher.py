@@ -11,7 +11,14 @@ from torchnotes_kb.notes.model import Language
 from torchnotes_kb.search import legs
 from torchnotes_kb.search.calibration import Features, load_calibration
 from torchnotes_kb.search.filters import NoteFilter
-from torchnotes_kb.search.fusion import ALL_SIGNALS, Candidate, Signal, features_of, fuse
+from torchnotes_kb.search.fusion import (
+    ALL_SIGNALS,
+    Candidate,
+    Likeness,
+    Signal,
+    features_of,
+    fuse,
+)
 from torchnotes_kb.search.lexical import LexicalQuery
 from torchnotes_kb.search.model import Hit, Near, SearchResult, Why
 from torchnotes_kb.search.query import answer_language, focus, holds_message
@@ -51,8 +58,8 @@ class _Asked:
     """What all signals said of one query."""
 
     ordered: list[Candidate]
-    scope: float
-    """How much more it is like a question that some note answers."""
+    likeness: Likeness
+    """To questions that some note answers, and to others."""
     words: LexicalQuery
     pasted: bool
     """Whether it holds a message of a program."""
@@ -188,7 +195,7 @@ class Searcher:
                 legs.cover(found, number, index, words, depth=depth)
         return _Asked(
             fuse(found.candidates.values()),
-            found.inside - found.outside,
+            Likeness(found.inside, found.outside),
             words,
             holds_message(query),
         )
@@ -198,7 +205,7 @@ class Searcher:
             return Ranking((), None)
         features = features_of(
             kept,
-            scope=asked.scope,
+            likeness=asked.likeness,
             unknown=asked.words.unknown,
             information=asked.words.information,
             pasted=asked.pasted,
