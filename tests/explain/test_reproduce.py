@@ -9,7 +9,16 @@ from torchnotes_kb.explain.render import render_text
 from torchnotes_kb.explain.reproduce import reproduce
 from torchnotes_kb.explain.wordings import wordings
 from torchnotes_kb.index.signatures import SignatureTable
-from torchnotes_kb.notes.model import Example, Expectation, Language, Note, NoteKind, Role, Section
+from torchnotes_kb.notes.model import (
+    Example,
+    Expectation,
+    Language,
+    Note,
+    NoteKind,
+    Prose,
+    Role,
+    Section,
+)
 from torchnotes_kb.notes.proof import Verdict, VerdictKind
 from torchnotes_kb.sandbox.model import Outcome, RaisedException, RaisedWarning, Run
 from torchnotes_kb.search.signatures import SignatureMatcher
@@ -20,9 +29,11 @@ OLD = "expected scalar type Long but found {found}"
 TOLD = 'Floats are refused. Up to 2.12 the words were "expected scalar type Long but found Float".'
 TOLD_ZH = "不接受浮点数。旧版本写作“expected scalar type Long but found Float”。"
 
+SAID = (Prose(language=Language.EN, text=TOLD), Prose(language=Language.ZH, text=TOLD_ZH))
+
 
 def note(*examples: Example) -> Note:
-    section = Section(heading="Fails", text=TOLD, text_zh=TOLD_ZH, examples=examples, line=1)
+    section = Section(heading="Fails", blocks=(*SAID, *examples), line=1)
     return Note(
         id="long-target",
         kind=NoteKind.ERROR,
@@ -121,5 +132,6 @@ def test_sentences_on_other_releases_are_the_notes_own() -> None:
 
 def test_a_sentence_that_quotes_none_of_its_wordings_is_none() -> None:
     other = 'Since 2.6 the default is "weights only".'
-    section = Section(heading="Why", text=other, text_zh="", examples=(), line=1)
+    said = Prose(language=Language.EN, text=other)
+    section = Section(heading="Why", blocks=(said,), line=1)
     assert wordings(note().model_copy(update={"sections": (section,)}), Language.EN) == ()

@@ -20,8 +20,10 @@ from torchnotes_kb.errors import (
 )
 from torchnotes_kb.index.index import Index
 from torchnotes_kb.index.lock import BuildLock
+from torchnotes_kb.index.manifest import FORMAT
 from torchnotes_kb.index.passages import passage
 from torchnotes_kb.index.questions import NOBODY, Question, questions_of
+from torchnotes_kb.index.signatures import template_words
 from torchnotes_kb.index.tokens import document_tokens, query_tokens, split_identifier
 from torchnotes_kb.index.vectors import ExactStore, Floats, StoreKind, build_graph, open_store
 from torchnotes_kb.notes.chunking import chunk_note
@@ -254,3 +256,28 @@ def test_an_index_has_the_same_bytes_whatever_the_hash_seed(tmp_path: Path, good
         files = manifest["files"]
         hashes.append({k: v["sha256"] for k, v in files.items() if not k.startswith("terms/")})
     assert hashes[0] == hashes[1]
+
+
+def test_other_tokens_are_another_format() -> None:
+    tokens = document_tokens("Normalised torch.nn.CrossEntropyLoss: 梯度清零 of behaviours")
+    words = template_words("mat1 shapes (32x20) are 不对")
+    assert (FORMAT, tokens, words) == (
+        3,
+        [
+            "normaliz",
+            "torch.nn.crossentropyloss",
+            "torch",
+            "nn",
+            "crossentropyloss",
+            "crossentropy",
+            "entropyloss",
+            "cross",
+            "entropy",
+            "loss",
+            "梯度",
+            "清零",
+            "of",
+            "behavior",
+        ],
+        ["mat1", "shapes", "are", "不", "对"],
+    )

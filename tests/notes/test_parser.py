@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from torchnotes_kb.errors import CorpusError, NoteError
 from torchnotes_kb.notes.corpus import load_corpus
-from torchnotes_kb.notes.model import Example, Expectation, NoteKind, Role, Section
+from torchnotes_kb.notes.model import (
+    Example,
+    Expectation,
+    Language,
+    NoteKind,
+    Output,
+    Prose,
+    Role,
+    Section,
+)
 from torchnotes_kb.notes.parser import parse_note, read_text
 
 Write = Callable[..., Path]
@@ -26,12 +35,17 @@ def test_a_good_note_is_read_whole(good_note: str) -> None:
     assert note is not None
     assert (note.id, note.kind, note.title_zh) == ("too-small", NoteKind.ERROR, "矩阵太小")
     assert note.sections[:2] == (
-        Section(heading="Symptom", text="Something is too small.", text_zh="有东西太小。", line=14),
+        Section(
+            heading="Symptom",
+            blocks=(
+                Prose(language=Language.EN, text="Something is too small."),
+                Prose(language=Language.ZH, text="有东西太小。"),
+            ),
+            line=14,
+        ),
         Section(
             heading="Fails",
-            text="",
-            text_zh="",
-            examples=(
+            blocks=(
                 Example(
                     role=Role.FAILS,
                     code='raise ValueError("size 2 is smaller than 3 in here")\n',
@@ -60,6 +74,22 @@ def test_text_after_prose_is_only_text(good_note: str) -> None:
     assert not findings
     assert note is not None
     assert note.examples[-1].expectation == Expectation()
+    assert note.sections[-1].read_in(Language.ZH)[-2:] == (
+        Prose(language=Language.ZH, text="会打印。"),
+        Output(fence="text", text="1\n"),
+    )
+
+
+def test_a_section_is_read_in_one_language_in_the_order_of_the_file(good_note: str) -> None:
+    text = good_note + (
+        "\n## Also\nFirst.\n\n先。\n\n```python works\nassert 2 > 1\n```\n\nThen.\n\n后。\n"
+    )
+    note, findings = parse_note(text, path=Path("n.md"))
+    assert not findings
+    assert note is not None
+    blocks = note.sections[-1].read_in(Language.ZH)
+    read = [block.code if isinstance(block, Example) else block.text for block in blocks]
+    assert read == ["先。", "assert 2 > 1\n", "后。"]
 
 
 def test_a_list_is_one_block_of_prose_in_its_language(good_note: str) -> None:

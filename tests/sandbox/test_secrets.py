@@ -17,7 +17,7 @@ def test_no_secret_of_the_environment_and_no_descriptor_gets_in(
     monkeypatch.setenv("TORCHNOTES_SECRET", "hunter2")
     code = "import os\nprint(sorted(os.environ))\nprint(sorted(os.listdir('/proc/self/fd')))"
     names, fds = run(code).stdout.splitlines()
-    assert names == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'PATH', 'USER']"
+    assert names == "['HOME', 'LANG', 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'PATH', 'USER']"
     assert fds == "['0', '1', '2', '3']"  # 3 is the directory being listed
 
 

@@ -18,6 +18,7 @@ from torchnotes_kb.notes.model import (
     Language,
     Note,
     NoteKind,
+    Prose,
     Role,
     Section,
 )
@@ -33,6 +34,16 @@ FAILS = Example(
     line=20,
 )
 WORKS = Example(role=Role.WORKS, code="assert 3 == 1 + 2", line=30)
+
+
+def said(english: str, chinese: str) -> tuple[Prose, ...]:
+    """One paragraph in both languages."""
+    return (
+        Prose(language=Language.EN, text=english),
+        Prose(language=Language.ZH, text=chinese),
+    )
+
+
 NOTE = Note(
     id="too-small",
     kind=NoteKind.ERROR,
@@ -45,17 +56,16 @@ NOTE = Note(
     sources=("https://docs.pytorch.org/docs/stable/tensors.html",),
     sections=(
         Section(
-            heading="Symptom", text="Something <b>is</b> too small.", text_zh="太小。", line=10
+            heading="Symptom", blocks=said("Something <b>is</b> too small.", "太小。"), line=10
         ),
-        Section(heading="Fails", text="", text_zh="", examples=(FAILS,), line=18),
+        Section(heading="Fails", blocks=(FAILS,), line=18),
         Section(
             heading="Why",
-            text="It has {{found|fewer}} rows.",
-            text_zh="它只有 {{found|更少的}} 行。",
+            blocks=said("It has {{found|fewer}} rows.", "它只有 {{found|更少的}} 行。"),
             line=24,
         ),
-        Section(heading="Works", text="", text_zh="", examples=(WORKS,), line=28),
-        Section(heading="Also", text="Also " * 400, text_zh="另外" * 400, line=40),
+        Section(heading="Works", blocks=(WORKS,), line=28),
+        Section(heading="Also", blocks=said("Also " * 400, "另外" * 400), line=40),
     ),
     path=Path("too-small.md"),
 )
@@ -65,7 +75,7 @@ LARGE = Note(
     title="The matrix is too large",
     title_zh="矩阵太大",
     tags=("shapes",),
-    sections=(Section(heading="Question", text="Why?", text_zh="为什么？", line=8),),
+    sections=(Section(heading="Question", blocks=said("Why?", "为什么？"), line=8),),
     path=Path("too-large.md"),
 )
 

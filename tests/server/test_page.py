@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from .clients import serving
-from .fakes import HIT, NOTE, FakeKnowledge
+from .fakes import HIT, NOTE, FakeKnowledge, said
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -66,7 +66,8 @@ async def test_code_in_a_hit_is_marked_and_its_html_is_not_obeyed(
 async def test_html_in_a_note_a_question_and_an_output_is_shown_and_not_obeyed(
     knowledge: FakeKnowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    section = NOTE.sections[0].model_copy(update={"text": f"{EVIL} [x](javascript:alert(1))"})
+    evil = f"{EVIL} [x](javascript:alert(1))"
+    section = NOTE.sections[0].model_copy(update={"blocks": said(evil, evil)})
     note = NOTE.model_copy(update={"title": EVIL, "sections": (section, *NOTE.sections[1:])})
     monkeypatch.setattr(knowledge, "note", lambda _: note)
     async with serving(knowledge) as served, served.http() as http:

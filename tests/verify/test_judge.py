@@ -95,7 +95,7 @@ def test_a_failing_example_must_say_what_a_signature_of_its_note_says(
         title="n",
         title_zh="n",
         signatures=("size {n:d} is too small",),
-        sections=(Section(heading="Fails", text="", text_zh="", examples=(failing,), line=1),),
+        sections=(Section(heading="Fails", blocks=(failing,), line=1),),
         path=write_note(),
     )
     assert judge(failing, raised("ValueError", "size 2 is too small"), note=note) == PROVEN
@@ -174,7 +174,7 @@ def test_a_claim_of_a_base_class_holds_and_a_note_names_the_class_itself(
         kind=NoteKind.IDIOM,
         title="n",
         title_zh="n",
-        sections=(Section(heading="Fails", text="", text_zh="", examples=(claimed,), line=1),),
+        sections=(Section(heading="Fails", blocks=(claimed,), line=1),),
         path=write_note(),
     )
     assert judge(claimed, happened) == PROVEN

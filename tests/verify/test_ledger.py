@@ -71,7 +71,7 @@ def test_a_changed_example_makes_its_proof_stale_until_it_is_forgotten(note: Not
         update={
             "sections": (
                 *note.sections[:-1],
-                section.model_copy(update={"examples": (example,)}),
+                section.model_copy(update={"blocks": (example,)}),
             )
         }
     )

@@ -160,8 +160,7 @@ class _Case:
 def _prose(note: Note, heading: str, language: Language) -> str:
     for section in note.sections:
         if section.heading == heading:
-            chinese = language is Language.ZH
-            return (section.text_zh or section.text) if chinese else section.text or section.text_zh
+            return section.text_in(language)
     return ""
 
 

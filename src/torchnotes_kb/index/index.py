@@ -40,12 +40,7 @@ T = TypeVar("T", Chunk, NoteCard)
 
 
 class Index:
-    """Read access to one generation of an index. Thread-safe.
-
-    Example:
-        >>> with Index.open(path, encoder=encoder.identity) as index:  # doctest: +SKIP
-        ...     index.card(0).title
-    """
+    """Read access to one generation of an index. Thread-safe."""
 
     def __init__(self, path: Path, folder: Path, manifest: Manifest) -> None:
         """Use `open`."""

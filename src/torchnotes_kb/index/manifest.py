@@ -23,8 +23,8 @@ __all__ = [
     "read_manifest",
 ]
 
-FORMAT = 2
-"""Raised whenever an older reader would misread a newer index."""
+FORMAT = 3
+"""Raised whenever an older reader would misread a newer index, or its words are cut otherwise."""
 MANIFEST = "manifest.json"
 STAMPED_FROM = 16 << 20
 """Bytes. Smaller files are hashed on every open (1 ms each MiB); larger ones only when their time

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchnotes_kb.errors import IndexCorruptError
-from torchnotes_kb.index.passages import text_key
+from torchnotes_kb.index.passages import nameless, text_key
 from torchnotes_kb.index.vectors import Floats, VectorStore
 from torchnotes_kb.notes.model import Chunk, Note, NoteKind
 
@@ -61,7 +61,8 @@ class Question(NamedTuple):
 
 def outside() -> list[Question]:
     """The questions that no corpus of this kind answers."""
-    return [Question(line, "") for line in OUTSIDE.read_text(encoding="utf-8").splitlines() if line]
+    lines = OUTSIDE.read_text(encoding="utf-8").splitlines()
+    return [Question(nameless(line), "") for line in lines if line]
 
 
 def questions_of(notes: Iterable[Note], chunks: Iterable[Chunk]) -> Iterator[Question]:
@@ -70,11 +71,13 @@ def questions_of(notes: Iterable[Note], chunks: Iterable[Chunk]) -> Iterator[Que
     for note in notes:
         keywords = "" if note.kind is NoteKind.PAGE else note.id.replace("-", " ")
         texts[note.id] = {
-            text: None for text in (note.title, note.title_zh, keywords, *note.asked) if text
+            nameless(text): None
+            for text in (note.title, note.title_zh, keywords, *note.asked)
+            if text
         }
     for chunk in chunks:
         if chunk.section in ASKING:
-            texts[chunk.note_id].update(dict.fromkeys(_sentences(chunk.text)))
+            texts[chunk.note_id].update(dict.fromkeys(map(nameless, _sentences(chunk.text))))
     return (Question(text, note_id) for note_id, found in texts.items() for text in found)
 
 

@@ -18,7 +18,7 @@ from torchnotes_kb.notes.template import Template
 __all__ = ["SignatureTable", "template_words"]
 
 SIGNATURES = "signatures.json"
-WORD = re.compile(r"[a-z_][a-z0-9_]+|[\u3400-\u4dbf\u4e00-\u9fff]")
+WORD = re.compile(r"(?<![a-z0-9_])[a-z_][a-z0-9_]+|[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 def template_words(text: str) -> list[str]:

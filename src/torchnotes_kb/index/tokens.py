@@ -23,6 +23,9 @@ HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 MAX_TOKEN = 80
 """Longer ones are base64 or hashes; nobody asks for them."""
 STEM_MIN = 4
+SPELT = {"centr": "center", "labell": "label", "modell": "model", "cancell": "cancel"}
+"""British stems and American ones, where no rule leads from one to the other."""
+BRITISH = (re.compile(r"(?<=\w{3})(is|ys)(?=$|er$|ation$)"), re.compile(r"(?<=\w{3})our$"))
 
 
 def document_tokens(text: str) -> list[str]:
@@ -56,8 +59,22 @@ def stem(word: str) -> str:
     """A light English stem: plurals, -ing, -ed; words of code pass through the same way.
 
     Porter's step 1, cut down: finer steps merge words that PyTorch keeps apart
-    (`normalize` and `normal`).
+    (`normalize` and `normal`). British spellings become American ones.
+
+    Example:
+        >>> stem("normalised"), stem("normalizes"), stem("initialisation"), stem("behaviours")
+        ('normaliz', 'normaliz', 'initialization', 'behavior')
     """
+    return _american(_stem(word))
+
+
+def _american(stemmed: str) -> str:
+    """One stem for the spellings of both sides; what it makes of other words, it makes of all."""
+    stemmed = BRITISH[0].sub(lambda found: f"{found[0][0]}z", stemmed)
+    return SPELT.get(stemmed) or BRITISH[1].sub("or", stemmed)
+
+
+def _stem(word: str) -> str:
     if len(word) < STEM_MIN or not word.isalpha():
         return word
     if word.endswith("sses"):

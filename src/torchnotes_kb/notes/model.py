@@ -6,7 +6,7 @@ import hashlib
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from torchnotes_kb.values import Frozen
 
@@ -17,6 +17,8 @@ __all__ = [
     "Language",
     "Note",
     "NoteKind",
+    "Output",
+    "Prose",
     "Role",
     "Section",
 ]
@@ -83,15 +85,62 @@ class Example(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+class Prose(Frozen):
+    """One paragraph, list or table, in one language."""
+
+    language: Language
+    text: str
+
+
+class Output(Frozen):
+    """A `text` or `console` fence that no example is held against: shown, never run."""
+
+    fence: str
+    """`text` or `console`."""
+    text: str
+
+
 class Section(Frozen):
     """One `##` section of a note: prose in two languages and its examples."""
 
     heading: str
-    text: str
-    """English prose, paragraphs separated by a blank line."""
-    text_zh: str
-    examples: tuple[Example, ...] = ()
+    blocks: tuple[Prose | Example | Output, ...] = Field(default=(), exclude=True)
+    """In the order in which they are written and read."""
     line: int
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def text(self) -> str:
+        """English prose, paragraphs separated by a blank line."""
+        return self._prose(Language.EN)
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def text_zh(self) -> str:
+        """Chinese prose, likewise."""
+        return self._prose(Language.ZH)
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """Its programs, in order."""
+        return tuple(block for block in self.blocks if isinstance(block, Example))
+
+    def text_in(self, language: Language) -> str:
+        """The prose in `language`, or in the other one where that is missing."""
+        return self._prose(language) or self.text or self.text_zh
+
+    def read_in(self, language: Language) -> tuple[Prose | Example | Output, ...]:
+        """What is read in `language`, in order; a section that lacks it is read in the other."""
+        skipped = Language.EN if language is Language.ZH else Language.ZH
+        if not self._prose(language):
+            return self.blocks
+        return tuple(b for b in self.blocks if not (isinstance(b, Prose) and b.language is skipped))
+
+    def _prose(self, language: Language) -> str:
+        return "\n\n".join(
+            b.text for b in self.blocks if isinstance(b, Prose) and b.language is language
+        )
 
 
 class Note(Frozen):

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchnotes_kb.notes.front_matter import read_front_matter
-from torchnotes_kb.notes.model import Example, Expectation, Language, Note, NoteKind, Role, Section
+from torchnotes_kb.notes.model import (
+    Example,
+    Expectation,
+    Language,
+    Note,
+    NoteKind,
+    Prose,
+    Role,
+    Section,
+)
 from torchnotes_kb.notes.parser import markdown_tokens, read_text
 from torchnotes_kb.notes.prose import language_of, slug
 
@@ -38,8 +47,12 @@ class _Part:
     heading: str
     level: int
     line: int
-    blocks: list[str] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
+    blocks: list[str | Example] = field(default_factory=list)
+    """Prose and code, in order."""
+
+    @property
+    def prose(self) -> list[str]:
+        return [block for block in self.blocks if isinstance(block, str)]
 
 
 def read_page(path: Path, *, name: str = "") -> tuple[Note, ...]:
@@ -66,7 +79,7 @@ def read_page(path: Path, *, name: str = "") -> tuple[Note, ...]:
     used: Counter[str] = Counter()
     notes = []
     for group in groups:
-        if not any(part.blocks or part.examples for part in group):
+        if not any(part.blocks for part in group):
             continue
         base = f"{name or slug(path.stem)}/{slug(group[0].heading)}"
         used[base] += 1
@@ -137,7 +150,7 @@ def _parts(body: str, title: str) -> Iterator[_Part]:
         elif token.type == "heading_close":
             in_heading = False
         elif token.type in {"fence", "code_block"} and token.map is not None:
-            part.examples.append(_example(token))
+            part.blocks.append(_example(token))
         elif token.level == 0 and token.map is not None and token.type not in {"hr", "html_block"}:
             part.blocks.append("\n".join(lines[slice(*token.map)]).strip())
     yield part
@@ -173,9 +186,9 @@ def _without_contents(parts: list[_Part]) -> list[_Part]:
     return parts
 
 
-def _is_contents(block: str, headings: set[str]) -> bool:
+def _is_contents(block: str | Example, headings: set[str]) -> bool:
     """Whether most items of a list are headings; people edit one and forget the other."""
-    if not LIST_MARK.match(block):
+    if isinstance(block, Example) or not LIST_MARK.match(block):
         return False
     items = [_bare(item) for item in LIST_MARK.split(block) if item.strip()]
     return sum(item in headings for item in items) * 2 > len(items)
@@ -188,7 +201,7 @@ def _bare(text: str) -> str:
 def _note(group: list[_Part], note_id: str, tags: tuple[str, ...], path: Path) -> Note:
     heading = group[0].heading
     chinese = any(
-        language_of(text) is Language.ZH for part in group for text in (part.heading, *part.blocks)
+        language_of(text) is Language.ZH for part in group for text in (part.heading, *part.prose)
     )
     return Note(
         id=note_id,
@@ -202,11 +215,9 @@ def _note(group: list[_Part], note_id: str, tags: tuple[str, ...], path: Path) -
 
 
 def _section(part: _Part, *, chinese: bool) -> Section:
-    text = "\n\n".join(part.blocks)
-    return Section(
-        heading=part.heading,
-        text="" if chinese else text,
-        text_zh=text if chinese else "",
-        examples=tuple(part.examples),
-        line=part.line,
+    language = Language.ZH if chinese else Language.EN
+    blocks = (
+        Prose(language=language, text=block) if isinstance(block, str) else block
+        for block in part.blocks
     )
+    return Section(heading=part.heading, blocks=tuple(blocks), line=part.line)

@@ -6,6 +6,7 @@ What a note must say across files (ids, links between notes, tags) is checked in
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,16 @@ from pydantic import ValidationError
 from torchnotes_kb.errors import NoteError
 from torchnotes_kb.notes.fences import FenceProblem, parse_info
 from torchnotes_kb.notes.front_matter import FrontMatter, read_front_matter
-from torchnotes_kb.notes.model import Example, Expectation, Language, Note, Role, Section
+from torchnotes_kb.notes.model import (
+    Example,
+    Expectation,
+    Language,
+    Note,
+    Output,
+    Prose,
+    Role,
+    Section,
+)
 from torchnotes_kb.notes.prose import language_of
 
 if TYPE_CHECKING:
@@ -106,10 +116,7 @@ class _Body:
     findings: list[NoteError] = field(default_factory=list)
     heading: str | None = None
     line: int = 0
-    prose: dict[Language, list[str]] = field(
-        default_factory=lambda: {lang: [] for lang in Language}
-    )
-    examples: list[Example] = field(default_factory=list)
+    blocks: list[Prose | Example | Output] = field(default_factory=list)
     awaits_output: bool = False
     depth_end: int = 0
     in_heading: bool = False
@@ -130,25 +137,17 @@ class _Body:
         """End the section that is open."""
         if self.heading is None:
             return
-        english, chinese = (self.prose[lang] for lang in (Language.EN, Language.ZH))
-        if len(english) != len(chinese):
+        spoken = Counter(block.language for block in self.blocks if isinstance(block, Prose))
+        if spoken[Language.EN] != spoken[Language.ZH]:
             self._find(
                 self.line,
-                f"section {self.heading} says {len(english)} paragraphs in English and "
-                f"{len(chinese)} in Chinese",
+                f"section {self.heading} says {spoken[Language.EN]} paragraphs in English and "
+                f"{spoken[Language.ZH]} in Chinese",
                 "say each paragraph in both languages",
             )
-        self.sections.append(
-            Section(
-                heading=self.heading,
-                text="\n\n".join(english),
-                text_zh="\n\n".join(chinese),
-                examples=tuple(self.examples),
-                line=self.line,
-            )
-        )
-        self.heading, self.examples, self.awaits_output = None, [], False
-        self.prose = {lang: [] for lang in Language}
+        section = Section(heading=self.heading, blocks=tuple(self.blocks), line=self.line)
+        self.sections.append(section)
+        self.heading, self.blocks, self.awaits_output = None, [], False
 
     def _heading(self, token: Token) -> None:
         self.close()
@@ -171,7 +170,7 @@ class _Body:
             self._find(first + 1, "HTML and rules have no place in a note", "remove it")
         else:
             block = "\n".join(self.lines[first:last]).strip()
-            self.prose[language_of(block)].append(block)
+            self.blocks.append(Prose(language=language_of(block), text=block))
 
     def _fence(self, token: Token, first: int, last: int) -> None:
         closing = self.lines[last - 1].strip() if last - 1 > first else ""
@@ -185,10 +184,12 @@ class _Body:
         if fence.role is None:
             if fence.language == "text" and self.awaits_output:
                 self._expect_output(token.content)
+            else:
+                self.blocks.append(Output(fence=fence.language, text=token.content))
             self.awaits_output = False
             return
         self.awaits_output = fence.role is Role.SHOWS
-        self.examples.append(
+        self.blocks.append(
             Example(
                 role=fence.role,
                 code=token.content,
@@ -199,8 +200,8 @@ class _Body:
         )
 
     def _expect_output(self, stdout: str) -> None:
-        shown = self.examples[-1]
-        self.examples[-1] = shown.model_copy(update={"expectation": Expectation(stdout=stdout)})
+        shown = self.blocks[-1]
+        self.blocks[-1] = shown.model_copy(update={"expectation": Expectation(stdout=stdout)})
 
     def _find(self, line: int, problem: str, remedy: str) -> None:
         self.findings.append(NoteError(self.path, line, problem, remedy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from torchnotes_kb.notes.model import Example, Language, Note, Role
+from torchnotes_kb.notes.model import Example, Language, Note, Output, Prose, Role
 from torchnotes_kb.notes.proof import Proof, VerdictKind
 from torchnotes_kb.notes.prose import fill
 
@@ -93,13 +93,14 @@ def _blocks(
         if section.heading != note.title_in(language):
             zh = HEADINGS_ZH.get(section.heading, section.heading)
             yield f"## {zh if language is Language.ZH else section.heading}"
-        both = (section.text, section.text_zh)
-        text = both[1] or both[0] if language is Language.ZH else both[0] or both[1]
-        if text:
-            yield fill(text, captured)
-        for example in section.examples:
-            yield _example(example, language)
-            yield f"*{_status(example, by_example.get(example.sha256), language)}*"
+        for block in section.read_in(language):
+            if isinstance(block, Prose):
+                yield fill(block.text, captured)
+            elif isinstance(block, Output):
+                yield _fenced(block.fence, block.text)
+            else:
+                yield _example(block, language)
+                yield f"*{_status(block, by_example.get(block.sha256), language)}*"
     if note.see_also:
         yield f"{words['see_also']}: " + ", ".join(f"`{other}`" for other in note.see_also)
     if note.sources:
@@ -107,14 +108,18 @@ def _blocks(
 
 
 def _example(example: Example, language: Language) -> str:
-    fence = "```"
-    while fence in example.code:
-        fence += "`"
-    block = f"{fence}python\n{example.code.rstrip()}\n{fence}"
+    block = _fenced("python", example.code)
     if example.expectation.stdout is not None:
-        block += f"\n\n{fence}text\n{example.expectation.stdout.rstrip()}\n{fence}"
+        block += "\n\n" + _fenced("text", example.expectation.stdout)
     expected = _expected(example, language)
     return f"**{expected}**\n\n{block}" if expected else block
+
+
+def _fenced(language: str, text: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def _expected(example: Example, language: Language) -> str:

@@ -24,7 +24,7 @@ SMALL = Limits(wall_s=5, cpu_s=5, memory_mib=128, disk_mib=8, output_mib=0.0625)
 FEW = SMALL.model_copy(update={"processes": 8, "memory_mib": 512})
 BRIEF = SMALL.model_copy(update={"wall_s": 0.5})
 SYSTEM_FILES = ("/etc/machine-id", "/etc/hostname", "/etc/fstab", "/etc/profile")
-ENVIRONMENT = {"HOME", "LANG", "OMP_NUM_THREADS", "PATH", "USER"}
+ENVIRONMENT = {"HOME", "LANG", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "PATH", "USER"}
 
 
 class Finding(Frozen):

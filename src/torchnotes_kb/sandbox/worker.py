@@ -39,6 +39,8 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # Threads that wait for work sleep: two that spin on one core stand in each other's way.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 

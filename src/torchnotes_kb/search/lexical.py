@@ -50,6 +50,8 @@ class LexicalQuery:
     """What a query asks of one or several lexical indexes."""
 
     words: tuple[QueryWord, ...]
+    synonyms: tuple[str, ...] = ()
+    """Tokens of what the words are called elsewhere or in the other language."""
 
     @classmethod
     def of(cls, text: str, indexes: Sequence[TermIndex], *, notes: int) -> LexicalQuery:
@@ -68,7 +70,8 @@ class LexicalQuery:
             tuple(
                 QueryWord(token, _information(known[token], notes), known[token] > 0)
                 for token in tokens[:MOST_WORDS]
-            )
+            ),
+            _synonyms_of(text, tokens[:MOST_WORDS]),
         )
 
     @property
@@ -83,7 +86,8 @@ class LexicalQuery:
 
     def clauses(self) -> list[Clause]:
         """What to ask of the index."""
-        return [clause for word in self.words for clause in _clauses(word)]
+        words = [clause for word in self.words for clause in _clauses(word)]
+        return words + [c for token in self.synonyms for c in _everywhere(token, SYNONYM)]
 
     def coverage(self, terms: TermIndex, limit: int) -> list[tuple[int, float]]:
         """Rows of notes, and the share of the query's information that their words carry, 0 to 1.
@@ -106,8 +110,6 @@ def _clauses(word: QueryWord) -> Iterator[Clause]:
         for field in (Field.TITLE, Field.SIGNATURE, Field.TEXT):
             weight = TYPO * word.information * WEIGHTS[field]
             yield Clause(field, word.token, weight, edits=word.edits)
-    for synonym in _synonyms().get(word.token, ()):
-        yield from _everywhere(synonym, SYNONYM)
 
 
 def _everywhere(token: str, weight: float) -> Iterator[Clause]:
@@ -118,10 +120,27 @@ def _information(frequency: int, notes: int) -> float:
     return math.log(1 + (notes - frequency + 0.5) / (frequency + 0.5))
 
 
+def _synonyms_of(text: str, tokens: Sequence[str]) -> tuple[str, ...]:
+    """What else the words may be called; a Chinese word counts however the segmenter cuts it."""
+    asked = set(tokens)
+    found = dict.fromkeys(
+        other
+        for word, others in _synonyms().items()
+        if (word in text if has_chinese(word) else word in asked)
+        for other in others
+    )
+    return tuple(other for other in found if other not in asked)
+
+
 @cache
 def _synonyms() -> Mapping[str, list[str]]:
+    """By English token, stemmed as the index has them, or Chinese word."""
     table: dict[str, list[str]] = json.loads((DATA / "synonyms.json").read_text(encoding="utf-8"))
-    return table
+    return {_token(word): [_token(other) for other in others] for word, others in table.items()}
+
+
+def _token(word: str) -> str:
+    return word if has_chinese(word) else query_tokens(word)[0]
 
 
 @cache

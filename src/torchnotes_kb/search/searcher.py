@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from torchnotes_kb.index.passages import nameless
 from torchnotes_kb.notes.model import Language
 from torchnotes_kb.search import legs
 from torchnotes_kb.search.calibration import Features, load_calibration
@@ -40,6 +41,8 @@ above the others, and alone."""
 DEEPER = 8
 """How much deeper each round looks while a filter leaves fewer notes than asked for."""
 DEEPEST = 512
+ANSWERS = {"Question": "Answer", "Symptom": "Why"}
+"""What is shown where the nearest section only says what was asked."""
 PREFERRED = ("Why", "Answer", "Symptom", "Question")
 """Sections shown when no chunk is nearest in meaning."""
 
@@ -218,7 +221,7 @@ class Searcher:
         with self._lock:
             if self._opened is None:
                 self._opened = self._open_encoder()
-        vectors = self._opened.encode([text], kind=TextKind.QUERY)
+        vectors = self._opened.encode([nameless(text)], kind=TextKind.QUERY)
         return vectors.reshape(-1)
 
     def _near(self, candidate: Candidate, language: Language, score: float) -> Near:
@@ -244,13 +247,13 @@ class Searcher:
         """The nearest section in the answer's language, or the one that says most."""
         index = self._indexes[candidate.key[0]]
         chunks = [index.chunk(row) for row in card.chunks]
-        nearest = index.chunk(candidate.chunk).section if candidate.chunk is not None else None
+        nearest = index.chunk(candidate.chunk).section if candidate.chunk is not None else ""
         return _first_of(
-            (nearest, *PREFERRED),
+            (ANSWERS.get(nearest, nearest), nearest, *PREFERRED),
             [chunk for chunk in chunks if chunk.lang is language and chunk.text] or chunks,
         )
 
 
-def _first_of(sections: Iterable[str | None], chunks: Sequence[Chunk]) -> Chunk:
+def _first_of(sections: Iterable[str], chunks: Sequence[Chunk]) -> Chunk:
     by_section = {chunk.section: chunk for chunk in reversed(chunks)}
     return next((by_section[name] for name in sections if name in by_section), chunks[0])

@@ -27,7 +27,10 @@ def snippet(text: str, query: str) -> str:
     sentences = [" ".join(part.split()) for part in SENTENCE.split(text) if part.strip()]
     asked = set(query_tokens(query))
     scores = [len(asked & set(query_tokens(sentence))) for sentence in sentences]
-    start = max(range(len(sentences)), key=lambda place: (_ahead(scores, sentences, place), -place))
+    start = max(
+        range(len(sentences)),
+        key=lambda place: (_ahead(scores, sentences, place), scores[place] > 0, -place),
+    )
     shown = ""
     for sentence in sentences[start:]:
         if shown and len(shown) + 1 + len(sentence) > MOST:
@@ -38,10 +41,10 @@ def snippet(text: str, query: str) -> str:
 
 def _ahead(scores: list[int], sentences: list[str], start: int) -> int:
     """Words of the query in the sentences that would be shown from `start` on."""
-    total = length = 0
-    for score, sentence in zip(scores[start:], sentences[start:], strict=True):
-        length += len(sentence) + 1
-        if total and length > MOST:
+    total, length = scores[start], len(sentences[start])
+    for score, sentence in zip(scores[start + 1 :], sentences[start + 1 :], strict=True):
+        length += 1 + len(sentence)
+        if length > MOST:
             break
         total += score
     return total

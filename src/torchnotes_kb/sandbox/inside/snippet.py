@@ -99,6 +99,7 @@ def _set_environment(path: str) -> None:
         USER="sandbox",
         LANG="C.UTF-8",
         OMP_NUM_THREADS=str(THREADS),
+        OMP_WAIT_POLICY="PASSIVE",
     )
     os.mkdir(HOME)
     os.chdir(HOME)

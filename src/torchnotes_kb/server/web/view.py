@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from torchnotes_kb.notes.model import Example, Language, Note, Role, Section
+from torchnotes_kb.notes.model import (
+    Example,
+    Language,
+    Note,
+    Output,
+    Prose,
+    Role,
+    Section,
+)
 from torchnotes_kb.notes.proof import Proof, VerdictKind
 from torchnotes_kb.notes.prose import fill
 from torchnotes_kb.notes.render import HEADINGS_ZH, describe_proof
@@ -42,8 +50,8 @@ class SectionView:
     """One section on the page."""
 
     heading: str
-    html: Markup
-    examples: tuple[ExampleView, ...]
+    blocks: tuple[Markup | ExampleView, ...]
+    """Prose and programs, in the order in which they are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +109,21 @@ def _section(
     section: Section, note: Note, language: Language, known: dict[str, Proof]
 ) -> SectionView:
     chinese = language is Language.ZH
-    text = section.text_zh or section.text if chinese else section.text or section.text_zh
     heading = HEADINGS_ZH.get(section.heading, section.heading) if chinese else section.heading
     return SectionView(
         heading="" if section.heading in {note.title, note.title_zh} else heading,
-        html=prose_html(fill(text)),
-        examples=tuple(_example(example, language, known) for example in section.examples),
+        blocks=tuple(_block(block, language, known) for block in section.read_in(language)),
     )
+
+
+def _block(
+    block: Prose | Example | Output, language: Language, known: dict[str, Proof]
+) -> Markup | ExampleView:
+    if isinstance(block, Prose):
+        return prose_html(fill(block.text))
+    if isinstance(block, Output):
+        return Markup("<pre>{}</pre>").format(block.text.rstrip())
+    return _example(block, language, known)
 
 
 def _example(example: Example, language: Language, known: dict[str, Proof]) -> ExampleView:
