@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that the corpus decides: tags.md and coverage.md.
+"""Write what the corpus decides: tags.md and coverage.md in docs/, and the README's count of notes.
 
 python tools/make_docs.py            # write them
 python tools/make_docs.py --check    # exit code 1 if they are not what they should be
@@ -7,6 +7,7 @@ python tools/make_docs.py --check    # exit code 1 if they are not what they sho
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -20,7 +21,9 @@ from torchnotes_kb.notes.tags import TAGS
 from torchnotes_kb.resources import corpus_dir, ledger_file
 from torchnotes_kb.verify.ledger import Ledger
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+COUNTED = re.compile(r"^\d+ notes, .*docs/coverage\.md\).*$", re.MULTILINE)
+"""The paragraph of the README that counts them."""
 
 
 def tags_page(notes: Iterable[Note]) -> str:
@@ -56,6 +59,29 @@ def coverage_page(notes: tuple[Note, ...], ledger: Ledger) -> str:
     return "\n\n".join([*parts, _skips(notes, ledger)]) + "\n"
 
 
+def readme_page(readme: str, notes: tuple[Note, ...], ledger: Ledger) -> str:
+    """The README with today's numbers."""
+    errors = [note for note in notes if note.kind is NoteKind.ERROR]
+    shown = sum(_fails_here(note, ledger) for note in errors)
+    counted = (
+        f"{len(notes)} notes, {len(errors)} of them about errors and warnings. {shown} of those "
+        f"{len(errors)} have a failing example that fails on a CPU, in CI, with the note's own "
+        "message; [docs/coverage.md](docs/coverage.md) lists every one with its proofs."
+    )
+    return COUNTED.sub(counted, readme)
+
+
+def _fails_here(note: Note, ledger: Ledger) -> bool:
+    """Whether an example of the note raises or warns, proven on a machine without a GPU."""
+    failing = {
+        example.sha256
+        for example in note.examples
+        if example.expectation.raises or example.expectation.warns
+    }
+    proven = (proof for proof in ledger.of(note) if proof.verdict.kind is VerdictKind.PROVEN)
+    return any(proof.example in failing and not proof.stale for proof in proven)
+
+
 def _row(note: Note, ledger: Ledger) -> str:
     counts = Counter(proof.verdict.kind for proof in ledger.of(note) if not proof.stale)
     known = sum(counts.values())
@@ -85,16 +111,21 @@ def main() -> None:
     settings = Settings()
     notes = load_corpus(corpus_dir(settings))
     ledger = Ledger.load(ledger_file(settings))
-    pages = {"tags.md": tags_page(notes), "coverage.md": coverage_page(notes, ledger)}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {
+        "docs/tags.md": tags_page(notes),
+        "docs/coverage.md": coverage_page(notes, ledger),
+        "README.md": readme_page(readme, notes, ledger),
+    }
     stale = []
     for name, text in pages.items():
-        path = DOCS / name
+        path = ROOT / name
         if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
             stale.append(name)
         elif not check:
             path.write_text(text, encoding="utf-8")
     if stale:
-        sys.exit(f"docs/{', docs/'.join(stale)} differ: run python tools/make_docs.py")
+        sys.exit(f"{', '.join(stale)} differ: run python tools/make_docs.py")
 
 
 if __name__ == "__main__":

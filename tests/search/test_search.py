@@ -1,15 +1,11 @@
 """Queries over the bundled index, signal by signal."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from torchnotes_kb.config import Settings
 from torchnotes_kb.errors import ConfigError, QueryError
 from torchnotes_kb.index.signatures import SignatureTable
 from torchnotes_kb.kb import KnowledgeBase
 from torchnotes_kb.notes.model import Language, NoteKind
-from torchnotes_kb.resources import bundled
 from torchnotes_kb.search.calibration import (
     Calibration,
     Features,
@@ -22,18 +18,6 @@ from torchnotes_kb.search.lexical import LexicalQuery
 from torchnotes_kb.search.query import focus
 from torchnotes_kb.search.searcher import Searcher
 from torchnotes_kb.search.signatures import SignatureMatcher
-
-
-@pytest.fixture(scope="module")
-def kb() -> Iterator[KnowledgeBase]:
-    with KnowledgeBase(Settings(index=bundled("index"))) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def searcher(kb: KnowledgeBase) -> Searcher:
-    return kb.searcher
-
 
 INPLACE = (
     "one of the variables needed for gradient computation has been modified by an inplace "

@@ -35,14 +35,8 @@ class QueryWord:
     """Inverse document frequency, as in BM25."""
     known: bool
     """Whether any note has it."""
-
-    @property
-    def edits(self) -> int:
-        """How many slips are forgiven: none in a word that some note has, or that is no word."""
-        plain = self.token.isascii() and not any(char.isdigit() for char in self.token)
-        if self.known or not plain or len(self.token) < TYPO_FROM:
-            return 0
-        return 2 if len(self.token) >= TWO_EDITS_FROM else 1
+    edits: int = 0
+    """Slips that are forgiven: above 0 where no note has the word, and some has one so near."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,12 @@ class LexicalQuery:
         tokens.sort(key=lambda token: (known[token] == 0, known[token]))
         return cls(
             tuple(
-                QueryWord(token, _information(known[token], notes), known[token] > 0)
+                QueryWord(
+                    token,
+                    _information(known[token], notes),
+                    known=known[token] > 0,
+                    edits=0 if known[token] else _edits(token, indexes),
+                )
                 for token in tokens[:MOST_WORDS]
             ),
             _synonyms_of(text, tokens[:MOST_WORDS]),
@@ -81,8 +80,9 @@ class LexicalQuery:
 
     @property
     def unknown(self) -> float:
-        """Share of the words that no note has."""
-        return sum(not word.known for word in self.words) / max(1, len(self.words))
+        """Share of the words that no note has, nor one like them."""
+        strange = sum(not word.known and not word.edits for word in self.words)
+        return strange / max(1, len(self.words))
 
     def clauses(self) -> list[Clause]:
         """What to ask of the index."""
@@ -110,6 +110,15 @@ def _clauses(word: QueryWord) -> Iterator[Clause]:
         for field in (Field.TITLE, Field.SIGNATURE, Field.TEXT):
             weight = TYPO * word.information * WEIGHTS[field]
             yield Clause(field, word.token, weight, edits=word.edits)
+
+
+def _edits(token: str, indexes: Sequence[TermIndex]) -> int:
+    """How many slips a word of some note is away; 0: too many, or it is no word."""
+    plain = token.isascii() and not any(char.isdigit() for char in token)
+    if not plain or len(token) < TYPO_FROM:
+        return 0
+    edits = 2 if len(token) >= TWO_EDITS_FROM else 1
+    return edits if any(terms.covering([(token, edits, 1.0)], 1) for terms in indexes) else 0
 
 
 def _everywhere(token: str, weight: float) -> Iterator[Clause]:

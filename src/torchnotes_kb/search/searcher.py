@@ -175,16 +175,12 @@ class Searcher:
         """What the signals say, fused."""
         text = focus(query)
         found = legs.Found()
-        words = LexicalQuery.of(
-            text,
-            [index.terms for index in self._indexes],
-            notes=sum(index.manifest.notes for index in self._indexes),
-        )
         if Signal.SIGNATURE in signals:
             matches = self.matcher.match(query)
             for number, index in enumerate(self._indexes):
                 legs.by_signature(found, number, index, matches)
         exact = any(candidate.exact for candidate in found.candidates.values())
+        text, words = self._spelt(text, exact=exact)
         if Signal.LEXICAL in signals:
             for number, index in enumerate(self._indexes):
                 legs.by_words(found, number, index, words, depth=depth)
@@ -201,6 +197,22 @@ class Searcher:
             Likeness(found.inside, found.outside),
             words,
             holds_message(query),
+        )
+
+    def _spelt(self, text: str, *, exact: bool) -> tuple[str, LexicalQuery]:
+        """The text with its slips put right, unless a template stands in it whole; its words."""
+        words = self._words(text)
+        misspelt = {word.token for word in words.words if word.edits}
+        if exact or not misspelt:
+            return text, words
+        right = self.matcher.respell(text, misspelt)
+        return right, words if right == text else self._words(right)
+
+    def _words(self, text: str) -> LexicalQuery:
+        return LexicalQuery.of(
+            text,
+            [index.terms for index in self._indexes],
+            notes=sum(index.manifest.notes for index in self._indexes),
         )
 
     def _ranking(self, asked: _Asked, kept: Sequence[Candidate]) -> Ranking:

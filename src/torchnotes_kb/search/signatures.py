@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from torchnotes_kb.index.signatures import template_words
 from torchnotes_kb.notes.template import Template
 from torchnotes_kb.search.likeness import best_window, likeness
 from torchnotes_kb.search.query import plain
+from torchnotes_kb.search.spelling import respell
 
 if TYPE_CHECKING:
     from torchnotes_kb.index.signatures import SignatureTable
@@ -73,6 +75,12 @@ class SignatureMatcher:
         found = [match for table in self._tables for match in table.match(text, lines)]
         return sorted(found, key=lambda m: (not m.exact, -m.score, -m.size, m.note_id, m.template))
 
+    def respell(self, text: str, misspelt: AbstractSet[str]) -> str:
+        """The text with these of its tokens put right, as far as templates have what was meant."""
+        for table in self._tables:
+            text = respell(text, misspelt, table.words)
+        return text
+
 
 class _Weighed:
     """A table whose words know how much they say."""
@@ -80,6 +88,10 @@ class _Weighed:
     def __init__(self, table: SignatureTable) -> None:
         self._table = table
         self._said: dict[str, float] = {}
+
+    @property
+    def words(self) -> Mapping[str, Collection[int]]:
+        return self._table.postings
 
     def match(self, text: str, lines: Sequence[list[str]]) -> Iterator[SignatureMatch]:
         shared, held = self._shared(lines)
