@@ -178,7 +178,7 @@ def test_frames_and_paths_are_not_what_a_query_is_about() -> None:
 
 
 def test_calibration_learns_which_features_tell_right_from_wrong() -> None:
-    rows = [Features(0, x / 100, 0, 0, 0, 0, 0, 0, 0, 0) for x in range(100)]
+    rows = [Features(0, x / 100, 0, 0, 0, 0, 0, 0, 0, 0, 0) for x in range(100)]
     records = [Record(row, x >= 50, x >= 30) for x, row in enumerate(rows)]
     model = fit(records, fitted_on="a test")
     assert isinstance(model, Calibration)

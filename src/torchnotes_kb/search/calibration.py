@@ -50,6 +50,8 @@ class Features(NamedTuple):
     """How much the query's words say at all, 1 from about three telling words on."""
     unmatched: float
     """1 where a message is pasted and no template stands in it whole: notes list their messages."""
+    another: float
+    """1 where another library is named, and neither this one nor a tensor."""
     agree: float
     """1 where words and meaning put the same note first."""
     margin: float
@@ -59,7 +61,7 @@ class Features(NamedTuple):
     def about(self) -> tuple[float, ...]:
         """What of them says whether the corpus speaks of the matter at all."""
         likeness = self.scope, self.around, self.own
-        return *likeness, self.covered, self.unknown, self.told, self.unmatched
+        return *likeness, self.covered, self.unknown, self.told, self.unmatched, self.another
 
 
 class Record(NamedTuple):

@@ -21,8 +21,8 @@ LEXICAL = 0.6
 COVERED = 1.2
 DENSE = 9.0
 """Per unit of cosine: 0.05 below the nearest note costs 0.45."""
-ASKED = 5.5
-NEARLY = 2.0
+ASKED = 12.0
+NEARLY = 1.0
 """These five are a conditional logit over each query's candidates, fitted by maximum likelihood on
 the dev and calibration splits and rounded (docs/search.md)."""
 EXACT = 10.0
@@ -123,6 +123,7 @@ def features_of(
     unknown: float,
     information: float,
     pasted: bool,
+    another: bool,
 ) -> Features:
     """What calibration looks at, of candidates in their order.
 
@@ -132,6 +133,7 @@ def features_of(
         unknown: Share of the query's words that no note has.
         information: Inverse document frequencies of the query's words, summed.
         pasted: Whether the query holds a message of a program.
+        another: Whether it is about another library.
     """
     first = ordered[0]
     second = ordered[1].score if len(ordered) > 1 else first.score - MARGIN_FULL
@@ -145,6 +147,7 @@ def features_of(
         unknown=unknown,
         told=min(1.0, information / TOLD_FULL),
         unmatched=float(pasted and not first.exact),
+        another=float(another),
         agree=float(agree),
         margin=min(1.0, (first.score - second) / MARGIN_FULL),
     )

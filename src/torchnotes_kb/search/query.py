@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 
 from torchnotes_kb.errors import QueryError
 from torchnotes_kb.index.tokens import has_chinese
 from torchnotes_kb.notes.model import Language
 
-__all__ = ["answer_language", "focus", "holds_message", "plain"]
+__all__ = ["answer_language", "focus", "holds_message", "is_about_another", "plain"]
+
+ELSEWHERE = Path(__file__).parent / "data" / "elsewhere.txt"
+"""Other libraries, tools and languages, by the names that questions use."""
+OURS = re.compile(
+    r"torch|(?<![a-z])tensors?(?![a-z])|张量|dataloader|state_dict|autograd|(?<![a-z])nn\.",
+    re.IGNORECASE,
+)
 
 TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 PREFIX = re.compile(r"^[ \t]*(?:\[?rank ?\d+\]?:|E   |>(?!>)|[\u2502|](?= ))[ \t]?", re.MULTILINE)
@@ -60,6 +69,23 @@ def focus(text: str) -> str:
 def holds_message(text: str) -> bool:
     """Whether it pastes what a program said, not only asks in words."""
     return MESSAGE.search(text) is not None
+
+
+def is_about_another(text: str) -> bool:
+    """Whether it names another library or tool, and neither this one nor a tensor.
+
+    Example:
+        >>> is_about_another("save a keras model"), is_about_another("keras layer in torch")
+        (True, False)
+    """
+    return _others().search(text) is not None and OURS.search(text) is None
+
+
+@cache
+def _others() -> re.Pattern[str]:
+    names = ELSEWHERE.read_text(encoding="utf-8").split()
+    either = "|".join(map(re.escape, names))
+    return re.compile(rf"(?<![\w.])(?:{either})(?!\w)", re.IGNORECASE | re.ASCII)
 
 
 def answer_language(text: str) -> Language:

@@ -22,7 +22,7 @@ from torchnotes_kb.search.fusion import (
 )
 from torchnotes_kb.search.lexical import LexicalQuery
 from torchnotes_kb.search.model import Hit, Near, SearchResult, Why
-from torchnotes_kb.search.query import answer_language, focus, holds_message
+from torchnotes_kb.search.query import answer_language, focus, holds_message, is_about_another
 from torchnotes_kb.search.signatures import SignatureMatcher
 from torchnotes_kb.search.snippet import snippet
 
@@ -66,6 +66,8 @@ class _Asked:
     words: LexicalQuery
     pasted: bool
     """Whether it holds a message of a program."""
+    another: bool
+    """Whether it is about another library."""
 
 
 class Searcher:
@@ -197,6 +199,7 @@ class Searcher:
             Likeness(found.inside, found.outside),
             words,
             holds_message(query),
+            is_about_another(query),
         )
 
     def _spelt(self, text: str, *, exact: bool) -> tuple[str, LexicalQuery]:
@@ -224,6 +227,7 @@ class Searcher:
             unknown=asked.words.unknown,
             information=asked.words.information,
             pasted=asked.pasted,
+            another=asked.another,
         )
         return Ranking(tuple(kept), features)
 
