@@ -190,6 +190,38 @@ def test_hits_come_while_typing_and_keys_lead_to_a_note(visit: Any) -> None:
     page.wait_for_selector("#q")
 
 
+def test_enter_in_the_search_opens_the_first_hit(visit: Any) -> None:
+    page = visit("/")
+    page.keyboard.type("small")
+    page.wait_for_selector("a.hit")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/notes/too-small*")
+
+
+def test_a_search_within_a_topic_takes_the_place_of_its_list(visit: Any) -> None:
+    page = visit("/?tag=shapes")
+    assert page.locator("a.hit").count() == 2
+    page.keyboard.type("small")
+    page.wait_for_url("**q=small")
+    assert page.locator("a.hit").count() == 10
+    page.fill("#q", "")
+    page.wait_for_url("**tag=shapes")
+    assert page.locator("a.hit").count() == 2
+    assert not page.is_visible("#welcome")
+
+
+def test_what_was_typed_and_the_language_stay(visit: Any) -> None:
+    page = visit("/")
+    page.keyboard.type("small")
+    page.wait_for_url("**q=small")
+    page.click("#language")
+    page.wait_for_url("**/?lang=zh&q=small")
+    page.click("a.hit")
+    page.wait_for_url("**/notes/too-small*")
+    page.keyboard.press("/")
+    page.wait_for_url("**/?lang=zh")
+
+
 def test_an_example_is_edited_and_run_in_place(visit: Any, knowledge: FakeKnowledge) -> None:
     page = visit("/notes/too-small")
     example = page.locator("form.example.fails")

@@ -95,18 +95,19 @@ class Pages:
                 limit=HITS,
             )
         part: dict[str, Any] = {"query": query, "kind": kind, "tag": tag, "found": found}
+        part["tagged"] = await self._tagged(tag) if tag and not query else ()
         if PARTIAL in request.headers:
             return self._page(request, "_hits.html", **part)
-        pairs = await self._service.notes()
-        tagged = [note for note, _ in pairs if tag in note.tags] if tag and not query else []
         return self._page(
             request,
             "home.html",
             **part,
-            tagged=tagged,
-            corpus=_count(pairs),
+            corpus=_count(await self._service.notes()),
             examples=EXAMPLES[_language(request)],
         )
+
+    async def _tagged(self, tag: str) -> list[Note]:
+        return [note for note, _ in await self._service.notes() if tag in note.tags]
 
     async def _note(self, request: Request) -> Response:
         note, proofs = await self._service.note(request.path_params["note_id"])

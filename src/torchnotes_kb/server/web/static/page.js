@@ -24,18 +24,27 @@ const search = document.getElementById("search");
 const hits = document.getElementById("hits");
 let latest = 0;
 let timer = 0;
+let shown = search && asked().url; // what the hits on the page answer
+
+function asked() {
+  const query = new URLSearchParams(new FormData(search));
+  if (!query.get("kind")) query.delete("kind");
+  if (!query.get("q").trim()) query.delete("q");
+  return { url: `/?${query}`, empty: !query.has("q") && !query.has("tag") };
+}
 
 async function showHits() {
   const mine = ++latest;
-  const query = new URLSearchParams(new FormData(search));
-  if (!query.get("kind")) query.delete("kind");
-  const empty = !query.get("q").trim();
-  if (empty) query.delete("q");
-  const url = `/?${query}`;
+  const { url, empty } = asked();
   const html = empty ? "" : await fetchPart(url).catch(() => null);
   if (mine !== latest || html === null) return;
   hits.innerHTML = html;
+  shown = url;
   history.replaceState(null, "", url);
+  const other = document.getElementById("language");
+  const there = new URL(location.href);
+  there.searchParams.set("lang", new URL(other.href).searchParams.get("lang"));
+  other.href = there.href;
   document.getElementById("welcome").hidden = !empty;
   document.querySelector(".hero").classList.toggle("small", !empty);
 }
@@ -58,15 +67,15 @@ if (search) {
     event.preventDefault();
     clearTimeout(timer);
     const first = document.querySelector("a.hit");
-    if (first && document.activeElement === box && latest && !timer) first.click();
-    showHits();
+    if (first && document.activeElement === box && shown === asked().url) first.click();
+    else showHits();
   });
   box.addEventListener("paste", (event) => {
     const text = event.clipboardData.getData("text");
     if (!text.trim().includes("\n")) return;
     event.preventDefault();
     try { sessionStorage.setItem("traceback", text); } catch { return; }
-    location.assign(`/explain${location.search.includes("lang=zh") || document.documentElement.lang.startsWith("zh") ? "?lang=zh" : "?lang=en"}`);
+    location.assign(`/explain?lang=${words.lang}`);
   });
 }
 
@@ -143,7 +152,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !field && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     const box = document.getElementById("q");
-    if (box) box.select(); else location.assign("/");
+    if (box) box.select(); else location.assign(`/?lang=${words.lang}`);
   } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) {
     event.preventDefault();
     event.target.form.requestSubmit();
