@@ -16,10 +16,14 @@ from pydantic import Field, ValidationError
 from torchnotes_kb.errors import ConfigError
 from torchnotes_kb.values import Frozen
 
-__all__ = ["BUNDLED_ENCODER", "Limits", "ServerSettings", "Settings"]
+__all__ = ["BUNDLED_ENCODER", "VARIABLES", "Limits", "ServerSettings", "Settings"]
 
 BUNDLED_ENCODER = "e5-small"
 """The encoder that ships with the package and needs no network."""
+NAMES = ("corpus", "index", "home", "encoder", "runtime", "isolation", "workers")
+"""Settings that a variable of the environment can give."""
+VARIABLES = frozenset({"KB_CONFIG", *(f"KB_{name.upper()}" for name in NAMES)})
+"""Of the environment; `KB_TOKENS`, which the server reads for itself, holds secrets."""
 
 
 class Limits(Frozen):
@@ -115,7 +119,7 @@ class Settings(Frozen):
         path = _config_file(env)
         values: dict[str, Any] = _read_toml(path) if path else {}
         source = str(path) if path else "settings"
-        for name in ("corpus", "index", "home", "encoder", "runtime", "isolation", "workers"):
+        for name in NAMES:
             if value := env.get(f"KB_{name.upper()}"):
                 values[name] = value
                 source += f", KB_{name.upper()}"

@@ -285,7 +285,7 @@ def test_a_query_imports_no_torch_no_sentence_transformers_and_no_mcp(kb: Run) -
     "client", ["claude-code", "claude-desktop", "cursor", "vscode", "codex", "gemini", "zed"]
 )
 def test_an_assistant_is_connected_and_disconnected(kb: Run, tmp_path: Path, client: str) -> None:
-    env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "CODEX_HOME": ""}
+    env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "CODEX_HOME": "", "CLAUDE_CONFIG_DIR": ""}
     printed = kb("connect", client, env=env)
     assert "torchnotes" in printed.stdout
     assert "serve" in printed.stdout
@@ -307,6 +307,15 @@ def test_an_unknown_assistant_is_refused_with_those_that_are_known(kb: Run) -> N
     done = kb("connect", "emacs")
     assert (done.returncode, done.stdout) == (2, "")
     assert "claude-code" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [("--token-variable", "KB_TOKEN"), ("--url", "kb.example.com/mcp")]
+)
+def test_an_entry_that_could_not_work_is_refused(kb: Run, options: tuple[str, str]) -> None:
+    done = kb("connect", "codex", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--url" in done.stderr
 
 
 def test_the_version_and_the_help_are_there(kb: Run) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from torchnotes_kb.errors import ConfigError
-from torchnotes_kb.server.connect.clients import Client, ClientName, Server, client_named
+from torchnotes_kb.server.connect.clients import Client, ClientName, Server, client_named, here
 from torchnotes_kb.server.connect.files import snippet, with_entry, without_entry, write
 from torchnotes_kb.server.connect.jsonc import JsoncError, get_member, remove_member, set_member
 
@@ -111,6 +111,22 @@ def test_entries_of_a_running_server_are_in_each_clients_own_form(tmp_path: Path
     for name in refused:
         with pytest.raises(ConfigError):
             client(name, tmp_path).entry(REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "file"),
+    [
+        (ClientName.CLAUDE_CODE, "CLAUDE_CONFIG_DIR", "/elsewhere/.claude.json"),
+        (ClientName.CODEX, "CODEX_HOME", "/elsewhere/config.toml"),
+        (ClientName.ZED, "XDG_CONFIG_HOME", "/elsewhere/zed/settings.json"),
+    ],
+)
+def test_a_file_that_its_user_has_moved_is_found(
+    name: ClientName, variable: str, file: str
+) -> None:
+    env = {variable: "/elsewhere"}
+    found = client_named(name, home=Path("/home/me"), env=env, platform="linux")
+    assert found.file.as_posix() == file
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
@@ -259,6 +275,43 @@ def test_a_change_by_another_program_is_not_written_over(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="changed by another program"):
         write(it, before, after)
     assert it.file.read_text(encoding="utf-8") == '{"new": 1}'
+
+
+@pytest.mark.parametrize("text", ["mcp_servers = 3\n", "[[mcp_servers]]\na = 1\n"])
+def test_a_toml_file_whose_servers_are_no_table_is_left_alone(tmp_path: Path, text: str) -> None:
+    it = client(ClientName.CODEX, tmp_path)
+    it.file.parent.mkdir(parents=True)
+    it.file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="mcp_servers is no table"):
+        connect(it)
+    with pytest.raises(ConfigError, match="mcp_servers is no table"):
+        without_entry(it, "torchnotes")
+    assert it.file.read_text(encoding="utf-8") == text
+
+
+def test_settings_go_into_the_entry_and_hold_in_any_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "KB_INDEX": "idx",
+        "KB_CONFIG": "/etc/kb.toml",
+        "KB_RUNTIME": ".venv/bin/python",
+        "KB_WORKERS": "4",
+        "KB_HOME": "",
+    }
+    assert here(given).env == {
+        "KB_CONFIG": "/etc/kb.toml",
+        "KB_INDEX": str(tmp_path / "idx"),
+        "KB_RUNTIME": str(tmp_path / ".venv/bin/python"),
+        "KB_WORKERS": "4",
+    }
+    assert here({"KB_RUNTIME": "mine"}).env == {"KB_RUNTIME": "mine"}
+
+
+def test_secrets_in_the_environment_stay_out_of_the_entry() -> None:
+    # docs/mcp.md names KB_TOKEN as a variable that holds a token for another server.
+    assert here({"KB_TOKENS": "me=0123456789abcdef", "KB_TOKEN": "0123456789abcdef"}).env == {}
 
 
 VALUES = st.recursive(

@@ -58,6 +58,10 @@ def connect(
 
     if write and remove:
         raise stop("--write and --remove: choose one")
+    if token_variable and not url:
+        raise stop("--token-variable is for a server that runs already: give its --url")
+    if url and not url.startswith(("http://", "https://")):
+        raise stop(f"--url {url}: begins with neither http:// nor https://")
     wanted = one_of(ClientName, client, "connect") or ClientName.CLAUDE_CODE
     found = client_named(wanted, home=Path.home(), env=os.environ)
     if file is not None:

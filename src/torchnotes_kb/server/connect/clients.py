@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from torchnotes_kb.config import VARIABLES
 from torchnotes_kb.errors import ConfigError
 
 __all__ = ["Client", "ClientName", "Server", "client_named", "here"]
@@ -21,6 +22,7 @@ __all__ = ["Client", "ClientName", "Server", "client_named", "here"]
 CODEX_START_S = 30
 """Codex gives a server 10 s to start unless told otherwise; a cold disk can need them."""
 CODEX_CALL_S = 120
+PATHS = frozenset({"KB_CONFIG", "KB_CORPUS", "KB_HOME", "KB_INDEX"})
 
 
 class ClientName(StrEnum):
@@ -111,7 +113,10 @@ def client_named(
     """A client with the path of its file on this system."""
     config = _config_dir(home, env, platform)
     files: dict[ClientName, tuple[Path, str]] = {
-        ClientName.CLAUDE_CODE: (home / ".claude.json", "mcpServers"),
+        ClientName.CLAUDE_CODE: (
+            Path(env.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json",
+            "mcpServers",
+        ),
         ClientName.CLAUDE_DESKTOP: (config / "Claude/claude_desktop_config.json", "mcpServers"),
         ClientName.CURSOR: (home / ".cursor/mcp.json", "mcpServers"),
         ClientName.VSCODE: (config / "Code/User/mcp.json", "servers"),
@@ -141,17 +146,21 @@ def _zed_dir(home: Path, config: Path, platform: str) -> Path:
     return config / ("Zed" if platform == "win32" else "zed")
 
 
-def here() -> Server:
-    """This installation, as a command that needs no PATH and no activated environment.
+def here(env: Mapping[str, str] = os.environ) -> Server:
+    """This installation, as a command that needs no PATH, directory or activated environment.
 
-    Settings of `KB_*` variables go with it; tokens stay behind.
+    Variables that are settings go with it, their paths made absolute. Nothing else does: a
+    variable of the user's own, such as one for `--token-variable`, may hold a secret.
     """
     script = Path(sys.executable).parent / ("kb.exe" if sys.platform == "win32" else "kb")
-    env = {
-        name: value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("KB_") and name != "KB_TOKENS" and value
-    }
+    given = {name: env[name] for name in sorted(VARIABLES) if env.get(name)}
+    env = {name: _from_anywhere(name, value) for name, value in given.items()}
     if script.is_file():
         return Server(command=str(script), args=("serve",), env=env)
     return Server(command=sys.executable, args=("-m", "torchnotes_kb", "serve"), env=env)
+
+
+def _from_anywhere(name: str, value: str) -> str:
+    """A value that means the same in whatever directory the client starts the server."""
+    is_path = name in PATHS or (name == "KB_RUNTIME" and os.sep in value)
+    return str(Path(value).absolute()) if is_path else value

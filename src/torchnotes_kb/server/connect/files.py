@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def _changed_toml(client: Client, text: str, name: str, entry: dict[str, Any] | 
     except ParseError as error:
         raise ConfigError(str(client.file), f"is not TOML, {error}; nothing was written") from error
     servers = document.get(client.container)
+    if not (servers is None or isinstance(servers, MutableMapping)):
+        raise ConfigError(str(client.file), f"{client.container} is no table; nothing was written")
     if entry is None:
         if servers is None or name not in servers:
             return text
