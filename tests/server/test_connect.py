@@ -243,6 +243,18 @@ def test_the_old_file_is_kept_and_its_mode_too(tmp_path: Path) -> None:
     assert {path.name for path in it.file.parent.iterdir()} == {it.file.name, copy.name}
 
 
+def test_two_changes_in_a_row_keep_two_copies(tmp_path: Path) -> None:
+    it = client(ClientName.CURSOR, tmp_path)
+    it.file.parent.mkdir(parents=True)
+    it.file.write_text('{"mine": 1}', encoding="utf-8")
+    first = connect(it)
+    second = write(it, *without_entry(it, "torchnotes"))
+    assert first is not None
+    assert second is not None
+    assert first.read_text(encoding="utf-8") == '{"mine": 1}'
+    assert "torchnotes" in second.read_text(encoding="utf-8")
+
+
 def test_a_linked_file_stays_a_link(tmp_path: Path) -> None:
     it = client(ClientName.CURSOR, tmp_path)
     it.file.parent.mkdir(parents=True)

@@ -56,7 +56,7 @@ def write(client: Client, before: str, after: str) -> Path | None:
         if _read(client) != before:
             raise ConfigError(str(file), "was changed by another program just now: run this again")
         if file.exists():
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
             copy = file.with_name(f"{file.name}.{stamp}.bak")
             shutil.copy2(file, copy)
         _replace(file, after)
