@@ -147,6 +147,11 @@ JSON = {"content-type": "application/json"}
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "http://localhost.evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://[::1]:3000"}, 200),
+        ({"origin": "http://[::1"}, 403),
+        ({"origin": "http://[::1].evil.example"}, 403),
+        ({"host": "[::1].evil.example"}, 421),
+        ({"host": ""}, 421),
     ],
     ids=str,
 )

@@ -8,9 +8,10 @@ page in Origin. Tokens: everything but the doors in `OPEN` asks for one, where t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -27,6 +28,8 @@ __all__ = ["OPEN", "Door"]
 OPEN = frozenset({"/healthz", "/readyz", "/login"})
 """Paths that need no token: they say nothing that is worth one."""
 OPEN_BELOW = "/static/"
+HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]*)?")
+"""uri-host [ ":" port ] of RFC 9110, without what no name or address has."""
 
 
 class Door:
@@ -68,14 +71,14 @@ class Door:
         return _refuse(403, "forbidden_origin", f"pages of {origin!r} may not call this server")
 
     def _is_ours(self, origin: str, host: str) -> bool:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"}:
+        scheme, _, page = origin.partition("://")
+        if scheme not in {"http", "https"}:
             return False
         return (
-            parts.netloc == host
+            page == host
             or origin in self._origins
             # Another local tool, such as an inspector: it could call us without a browser too.
-            or is_loopback(parts.hostname or "")
+            or is_loopback(_host_of(page))
         )
 
     def _unknown(self, scope: Scope, headers: Headers) -> Response | None:
@@ -118,16 +121,9 @@ def _refuse(
 
 
 def _host_of(host: str) -> str:
-    """The name or address in a Host header, without its port."""
-    return (urlsplit(f"//{host}").hostname or "") if _is_sound(host) else ""
-
-
-def _is_sound(host: str) -> bool:
-    try:
-        urlsplit(f"//{host}").port  # noqa: B018 - raises where the port is none
-    except ValueError:
-        return False
-    return not set(host) & set("/?#@\\ ")
+    """The name or address in a Host header, without its port; empty where it is neither."""
+    found = HOST.fullmatch(host)
+    return (found["v6"] or found["name"]).lower() if found else ""
 
 
 def _bearer(headers: Headers) -> str:
