@@ -221,7 +221,7 @@ Left out: the middle of “Also”: get_note(id="too-small", max_tokens=1097) or
 
 async def test_the_budget_that_a_cut_note_names_is_enough(knowledge: FakeKnowledge) -> None:
     async with connected(knowledge) as client:
-        short = await client.call_tool("get_note", {"id": "too-small", "max_tokens": 300})
+        short = await client.call_tool("get_note", {"id": "too-small", "max_tokens": 400})
         enough = int(text_of(short).partition("max_tokens=")[2].partition(")")[0])
         whole = await client.call_tool("get_note", {"id": "too-small", "max_tokens": enough})
     assert whole.structured_content is not None

@@ -14,8 +14,9 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from torchnotes_kb.errors import KbError, NoteNotFoundError
+from torchnotes_kb.explain.model import Diagnosis
 from torchnotes_kb.notes.model import Language, NoteKind
-from torchnotes_kb.server.answers.budget import DEFAULT_TOKENS, MOST_TOKENS
+from torchnotes_kb.server.answers.budget import DEFAULT_TOKENS, LEAST_TOKENS, MOST_TOKENS
 from torchnotes_kb.server.answers.explain import explain_answer, explain_text
 from torchnotes_kb.server.answers.model import (
     Answer,
@@ -28,7 +29,7 @@ from torchnotes_kb.server.answers.model import (
 from torchnotes_kb.server.answers.note import note_answer, note_text
 from torchnotes_kb.server.answers.search import search_answer, search_text
 from torchnotes_kb.server.answers.topics import topics_answer, topics_text
-from torchnotes_kb.server.answers.verify import DIAGNOSIS_SHARE, verify_answer, verify_text
+from torchnotes_kb.server.answers.verify import verify_answer, verify_text
 from torchnotes_kb.server.protocol import make_tool
 from torchnotes_kb.server.service import Service
 from torchnotes_kb.verify.model import Result
@@ -41,7 +42,7 @@ LOCAL_CLIENT = "local"
 MaxTokens = Annotated[
     int,
     Field(
-        ge=200,
+        ge=LEAST_TOKENS,
         le=MOST_TOKENS,
         description="Budget of the answer. What does not fit is named in left_out.",
     ),
@@ -225,7 +226,7 @@ def _verify_snippet(service: Service) -> Callable[..., Any]:
                 progress=context.report_progress,
                 gone=_state(context, "gone"),
             )
-            diagnosis = await _diagnose(service, result, code=code, most=max_tokens)
+            diagnosis = await _diagnose(service, result, code=code)
         answer = verify_answer(result, claim=expect, diagnosis=diagnosis, most=max_tokens)
         return _reply(answer, verify_text(answer))
 
@@ -251,16 +252,13 @@ def _list_topics(service: Service) -> Callable[..., Any]:
     return list_topics
 
 
-async def _diagnose(
-    service: Service, result: Result, *, code: str, most: int
-) -> DiagnosisAnswer | None:
+async def _diagnose(service: Service, result: Result, *, code: str) -> Diagnosis | None:
     """What the exception of a run means, if it raised one."""
     raised = result.run.exception if result.run else None
     if raised is None:
         return None
     text = raised.traceback or f"{raised.type}: {raised.message}"
-    diagnosis = await service.explain(text, code=code)
-    return explain_answer(diagnosis, most=int(most * DIAGNOSIS_SHARE))
+    return await service.explain(text, code=code)
 
 
 @contextlib.contextmanager

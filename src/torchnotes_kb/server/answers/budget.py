@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_TOKENS", "MOST_TOKENS", "clip", "tokens"]
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["DEFAULT_TOKENS", "LEAST_TOKENS", "MOST_TOKENS", "clip", "fitted", "tokens"]
 
 DEFAULT_TOKENS = 2000
+LEAST_TOKENS = 400
+"""Names of fields, titles and ids alone cost up to 350."""
 MOST_TOKENS = 20_000
 """Hosts cut tool results at 25,000 tokens (Claude Code's default); stay below that."""
 CHARS_PER_TOKEN = 3.2
 """Of English mixed with code; prose has 4 to 4.5, dense code about 3. On the safe side."""
+
+
+LEAST_ROOM = 20
+A = TypeVar("A")
+
+
+def fitted(make: Callable[[int], A], *, cost: Callable[[A], int], most: int) -> A:
+    """The answer that costs at most `most`, made for as much room as that allows.
+
+    What names of fields and JSON's escapes add to shares of a budget is known only afterwards.
+    """
+    room, answer = most, make(most)
+    while cost(answer) > most and room > LEAST_ROOM:
+        room = room * 4 // 5
+        answer = make(room)
+    return answer
 
 
 def tokens(text: str) -> int:

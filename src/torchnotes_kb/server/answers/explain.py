@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torchnotes_kb.explain.model import Diagnosis
-from torchnotes_kb.server.answers.budget import clip, tokens
+from torchnotes_kb.server.answers.budget import clip, fitted, tokens
 from torchnotes_kb.server.answers.model import (
     DiagnosisAnswer,
     FrameAnswer,
@@ -24,10 +24,21 @@ MESSAGE_SHARE = 0.2
 """Of the budget: messages of torch.compile can be pages long."""
 EXPLANATION_SHARE = 0.35
 REMEDY_SHARE = 0.3
+VALUE_SHARE = 0.05
+"""Of one value out of the message."""
+WORDING_SHARE = 0.1
+"""Of one release's wording."""
 
 
 def explain_answer(diagnosis: Diagnosis, *, most: int) -> DiagnosisAnswer:
-    """The diagnosis with long texts cut, and alternatives dropped from the end until it fits."""
+    """The diagnosis with alternatives dropped from the end and long texts cut until it fits."""
+    return fitted(
+        lambda room: _drop_alternatives(_cut(diagnosis, room), most), cost=_cost, most=most
+    )
+
+
+def _cut(diagnosis: Diagnosis, most: int) -> DiagnosisAnswer:
+    """The diagnosis with every text within its share of `most`."""
     left_out: list[str] = []
 
     def cut(name: str, text: str, share: float) -> str:
@@ -36,9 +47,9 @@ def explain_answer(diagnosis: Diagnosis, *, most: int) -> DiagnosisAnswer:
             left_out.append(f"the middle of the {name}: ask again with a larger max_tokens")
         return clip(text, room)
 
-    answer = DiagnosisAnswer(
+    return DiagnosisAnswer(
         found=diagnosis.note is not None,
-        error_type=diagnosis.error_type,
+        error_type=clip(diagnosis.error_type, 40),
         message=cut("message", diagnosis.message, MESSAGE_SHARE),
         note_id=diagnosis.note or "",
         title=diagnosis.title,
@@ -49,16 +60,20 @@ def explain_answer(diagnosis: Diagnosis, *, most: int) -> DiagnosisAnswer:
         language=diagnosis.language,
         explanation=cut("explanation", diagnosis.explanation, EXPLANATION_SHARE),
         remedy=cut("remedy", diagnosis.remedy, REMEDY_SHARE),
-        captured={name: clip(value, 40) for name, value in diagnosis.captured.items()},
+        captured={
+            name: clip(value, min(40, int(most * VALUE_SHARE)))
+            for name, value in diagnosis.captured.items()
+        },
         user_frame=_frames(diagnosis),
         torch_frames=diagnosis.torch_frames,
         alternatives=_alternatives(diagnosis),
         site=_sites(diagnosis),
-        wordings=tuple(clip(sentence, 120) for sentence in diagnosis.wordings),
+        wordings=tuple(
+            clip(sentence, min(120, int(most * WORDING_SHARE))) for sentence in diagnosis.wordings
+        ),
         proof=count_proofs(diagnosis.proof),
         left_out=tuple(left_out),
     )
-    return _drop_alternatives(answer, most)
 
 
 def explain_text(answer: DiagnosisAnswer) -> str:
@@ -141,9 +156,9 @@ def _frames(diagnosis: Diagnosis) -> tuple[FrameAnswer, ...]:
         return ()
     return (
         FrameAnswer(
-            file=frame.file,
+            file=clip(frame.file, 60),
             line=frame.line,
-            function=frame.function,
+            function=clip(frame.function, 40),
             source=clip(frame.source, 60),
         ),
     )

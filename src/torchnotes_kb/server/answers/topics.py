@@ -42,9 +42,9 @@ def topics_answer(notes: Iterable[Note], proofs: Iterable[Proof], *, most: int) 
             if any(topic.notes > shown_ids for topic in topics)
             else (),
         )
-        if max(tokens(topics_text(answer)), tokens(answer.model_dump_json())) <= most:
+        if _cost(answer) <= most:
             break
-    return answer
+    return _largest(answer, most)
 
 
 def topics_text(answer: TopicsAnswer) -> str:
@@ -56,6 +56,20 @@ def topics_text(answer: TopicsAnswer) -> str:
         more = ", …" if topic.notes > len(topic.examples) > 0 else ""
         lines.append(f"- {topic.tag} ({topic.notes}) {', '.join(topic.examples)}{more}".rstrip())
     return "\n".join([*lines, "", *(f"Left out: {text}" for text in answer.left_out)]).rstrip()
+
+
+def _largest(answer: TopicsAnswer, most: int) -> TopicsAnswer:
+    """Without as many of the smallest topics as do not fit: pages of a user's may have any tags."""
+    whole = answer
+    while answer.topics and _cost(answer) > most:
+        kept = answer.topics[: len(answer.topics) * 9 // 10]
+        said = f"{len(whole.topics) - len(kept)} smaller topics: the resource kb://catalogue"
+        answer = whole.model_copy(update={"topics": kept, "left_out": (*whole.left_out, said)})
+    return answer
+
+
+def _cost(answer: TopicsAnswer) -> int:
+    return max(tokens(topics_text(answer)), tokens(answer.model_dump_json()))
 
 
 def _kinds(notes: Iterable[Note], kind: NoteKind) -> int:

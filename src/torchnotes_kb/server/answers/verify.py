@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from torchnotes_kb.explain.model import Diagnosis
 from torchnotes_kb.notes.proof import VerdictKind
 from torchnotes_kb.sandbox.model import Outcome, RaisedException, Run
-from torchnotes_kb.server.answers.budget import clip, tokens
-from torchnotes_kb.server.answers.explain import cause_text, note_next
+from torchnotes_kb.server.answers.budget import clip, fitted, tokens
+from torchnotes_kb.server.answers.explain import cause_text, explain_answer, note_next
 from torchnotes_kb.server.answers.model import DiagnosisAnswer, ExceptionAnswer, VerifyAnswer
 from torchnotes_kb.verify.model import Result
 
-__all__ = ["DIAGNOSIS_SHARE", "verify_answer", "verify_text"]
+__all__ = ["verify_answer", "verify_text"]
 
 DIAGNOSIS_SHARE = 0.4
 """Of the budget, for what the exception means."""
+LEAST_DIAGNOSIS = 100
+"""Room below which a diagnosis says nothing worth its fields."""
 SHARES = {"stdout": 0.25, "stderr": 0.1, "traceback": 0.2}
+CLAIM_SHARE = 0.2
+WARNING_SHARE = 0.03
 WARNINGS_SHOWN = 5
 LEAST_SHOWN_MIB = 1.0
 ENDED_NEXT = {
@@ -25,17 +30,26 @@ NO_CLAIM = "no exception"
 
 
 def verify_answer(
-    result: Result, *, claim: str, diagnosis: DiagnosisAnswer | None, most: int
+    result: Result, *, claim: str, diagnosis: Diagnosis | None, most: int
 ) -> VerifyAnswer:
-    """The result with long output cut in the middle; what was cut is named."""
+    """The result with long output cut in the middle until it fits; what was cut is named.
+
+    Args:
+        result: Of the run.
+        claim: What was to be proven, in the caller's words.
+        diagnosis: Of the exception that the run raised.
+        most: Tokens of the answer, as text and as JSON.
+    """
+    return fitted(lambda room: _cut(result, claim, diagnosis, most=room), cost=_cost, most=most)
+
+
+def _cost(answer: VerifyAnswer) -> int:
+    return max(tokens(verify_text(answer)), tokens(answer.model_dump_json()))
+
+
+def _cut(result: Result, claim: str, diagnosis: Diagnosis | None, *, most: int) -> VerifyAnswer:
+    """The result with every text within its share of `most`."""
     run = result.run
-    verdict = VerifyAnswer(
-        verdict=result.verdict.kind,
-        claim=claim or NO_CLAIM,
-        reason=clip(result.verdict.reason, int(most * 0.1)),
-    )
-    if run is None:
-        return verdict
     left_out: list[str] = []
 
     def cut(name: str, text: str) -> str:
@@ -44,7 +58,17 @@ def verify_answer(
             left_out.append(f"the middle of {name}: print less, or a larger max_tokens")
         return clip(text, room)
 
+    verdict = VerifyAnswer(
+        verdict=result.verdict.kind,
+        claim=clip(claim or NO_CLAIM, int(most * CLAIM_SHARE)),
+        reason=clip(result.verdict.reason, int(most * 0.1)),
+    )
+    if run is None:
+        return verdict
     left_out += [f"{name} was cut by the sandbox's output limit" for name in run.truncated]
+    if diagnosis is not None and most * DIAGNOSIS_SHARE < LEAST_DIAGNOSIS:
+        diagnosis = None
+        left_out.append("what the exception means: a larger max_tokens, or explain_error")
     if len(run.warnings) > WARNINGS_SHOWN:
         left_out.append(f"{len(run.warnings) - WARNINGS_SHOWN} more warning(s)")
     return verdict.model_copy(
@@ -53,14 +77,11 @@ def verify_answer(
             "exception": _exceptions(run, cut("traceback", _traceback(run.exception)), most),
             "stdout": cut("stdout", run.stdout),
             "stderr": cut("stderr", run.stderr),
-            "warnings": _warnings(run),
+            "warnings": _warnings(run, most),
             "duration_ms": round(run.duration_ms, 1),
             "peak_mib": round(run.peak_mib or 0.0, 1),
-            "torch": run.torch,
-            "python": run.python,
-            "platform": run.platform,
-            "isolation": run.isolation,
-            "diagnosis": (diagnosis,) if diagnosis is not None else (),
+            **run.model_dump(include={"torch", "python", "platform", "isolation"}),
+            "diagnosis": _diagnosis(diagnosis, int(most * DIAGNOSIS_SHARE)),
             "left_out": tuple(left_out),
         }
     )
@@ -112,15 +133,20 @@ def _exceptions(run: Run, traceback: str, most: int) -> tuple[ExceptionAnswer, .
     if run.exception is None:
         return ()
     message = clip(run.exception.message, int(most * 0.1))
-    return (ExceptionAnswer(type=run.exception.type, message=message, traceback=traceback),)
+    kind = clip(run.exception.type, int(most * 0.05))
+    return (ExceptionAnswer(type=kind, message=message, traceback=traceback),)
+
+
+def _diagnosis(diagnosis: Diagnosis | None, most: int) -> tuple[DiagnosisAnswer, ...]:
+    return () if diagnosis is None else (explain_answer(diagnosis, most=most),)
 
 
 def _traceback(raised: RaisedException | None) -> str:
     return raised.traceback if raised else ""
 
 
-def _warnings(run: Run) -> tuple[str, ...]:
+def _warnings(run: Run, most: int) -> tuple[str, ...]:
     return tuple(
-        clip(f"{warning.category}: {warning.message}", 60)
+        clip(f"{warning.category}: {warning.message}", int(most * WARNING_SHARE))
         for warning in run.warnings[:WARNINGS_SHOWN]
     )
