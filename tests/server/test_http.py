@@ -313,6 +313,18 @@ async def test_the_log_names_requests_and_never_what_was_run(
     assert any(record.get("name_called") == "verify_snippet" for record in records)
 
 
+async def test_the_log_says_which_calls_failed(
+    knowledge: FakeKnowledge, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="torchnotes_kb.calls")
+    async with serving(knowledge) as served, Client(f"{served.url}/mcp") as client:
+        await client.call_tool("get_note", {"id": "too-small"})
+        await client.call_tool("get_note", {"id": "nowhere"})
+    records = [vars(record) for record in caplog.records]
+    called = [record["failed"] for record in records if record["name_called"] == "get_note"]
+    assert called == [False, True]
+
+
 async def test_snippets_are_logged_where_the_operator_asks_for_it(
     knowledge: FakeKnowledge, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -31,9 +31,16 @@ async def log_calls(ctx: ServerRequestContext[Any, Any], call_next: CallNext) ->
                     "method": ctx.method,
                     "name_called": _name(ctx),
                     "duration_ms": round((time.perf_counter() - began) * 1000, 1),
-                    "failed": result is None or bool(getattr(result, "is_error", False)),
+                    "failed": _failed(result),
                 },
             )
+
+
+def _failed(result: HandlerResult) -> bool:
+    """Whether there is no answer, or one that a tool marks as an error."""
+    if isinstance(result, dict):
+        return bool(result.get("isError"))
+    return result is None or bool(getattr(result, "is_error", False))
 
 
 def _name(ctx: ServerRequestContext[Any, Any]) -> str:
