@@ -281,7 +281,7 @@ async def test_health_readiness_and_metrics(knowledge: FakeKnowledge) -> None:
     assert 'kb_http_requests_total{method="POST",route="/run",status="200"} 1.0' in lines
 
 
-async def test_a_missing_index_is_not_ready_and_says_why(
+async def test_a_missing_index_is_not_ready_says_why_and_is_seen_when_it_is_there(
     knowledge: FakeKnowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def search(*_: object, **__: object) -> None:
@@ -291,8 +291,11 @@ async def test_a_missing_index_is_not_ready_and_says_why(
     async with serving(knowledge) as served, served.http() as http:
         await eventually(lambda: served.app._health._problem.startswith("index"))
         ready = await http.get("/readyz")
+        monkeypatch.undo()
+        mended = await http.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["problem"] == "index: gone: build one with `kb index`"
+    assert (mended.status_code, mended.json()["problem"]) == (200, "")
 
 
 async def test_the_log_names_requests_and_never_what_was_run(

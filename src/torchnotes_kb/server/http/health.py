@@ -50,8 +50,9 @@ class Health:
         try:
             await self._service.search("tensor", limit=1)
         except KbError as error:
-            self._problem = str(error)
-            LOG.error("not ready", extra={"problem": self._problem})  # noqa: TRY400 - a line for the operator says it all
+            if str(error) != self._problem:
+                self._problem = str(error)
+                LOG.error("not ready", extra={"problem": self._problem})  # noqa: TRY400 - a line for the operator says it all
         else:
             self._problem = ""
 
@@ -61,6 +62,9 @@ class Health:
 
     async def _ready(self, request: Request) -> Response:
         del request
+        if self._problem and self._opening is not None and self._opening.done():
+            # Whoever runs it may have mended the index since.
+            await self._open()
         problem = "shutting down" if self._leaving else self._problem
         status = "not ready" if problem else "ready"
         return JSONResponse(
