@@ -20,11 +20,6 @@ class Drain:
         self._app = app
         self._leaving = asyncio.Event()
 
-    @property
-    def leaving(self) -> bool:
-        """Whether the server is on its way out."""
-        return self._leaving.is_set()
-
     def leave(self) -> None:
         """Begin; safe to call twice."""
         self._leaving.set()
