@@ -88,7 +88,7 @@ def evaluate(
     from torchnotes_kb.evaluation.model import load_queries  # noqa: PLC0415 - likewise
     from torchnotes_kb.evaluation.runner import known_queries  # noqa: PLC0415 - likewise
 
-    with open_kb(index=index, encoder=encoder) as kb:
+    with _nobodys_home() as home, open_kb(index=index, encoder=encoder, home=home) as kb:
         known = known_queries(load_queries(queries), kb.note_ids())
         searcher = kb.searcher
         if fit:
@@ -130,6 +130,15 @@ def evaluate(
     for problem in found:
         warn(problem)
     return Exit.NOTHING if found else Exit.OK
+
+
+@contextmanager
+def _nobodys_home() -> Iterator[Path]:
+    """A home without pages of one's own: they would be measured with the corpus."""
+    import tempfile  # noqa: PLC0415 - only here
+
+    with tempfile.TemporaryDirectory(prefix="torchnotes-kb-") as folder:
+        yield Path(folder)
 
 
 def _fit(searcher: Searcher, known: Sequence[Query]) -> None:

@@ -76,27 +76,34 @@ class Candidate:
 class Likeness:
     """How much more a query is like questions that some note answers than like others.
 
-    Differences of cosines, 0 where no question was looked at.
+    Differences of cosines, 0 where not both kinds were looked at.
     """
 
     inside: Sequence[float] = ()
     outside: Sequence[float] = ()
-    """Cosines of the nearest questions, `AROUND` of them at least where there are any."""
+    """Cosines of the nearest questions."""
 
     @property
     def nearest(self) -> float:
         """Of the nearest question of each kind."""
-        return max(self.inside) - max(self.outside) if self.inside else 0.0
+        return max(self.inside) - max(self.outside) if self.known else 0.0
 
     @property
     def around(self) -> float:
         """Of the means of the nearest `AROUND`."""
-        near, far = (sum(nlargest(AROUND, each)) / AROUND for each in (self.inside, self.outside))
-        return near - far
+        if not self.known:
+            return 0.0
+        near, far = (nlargest(AROUND, each) for each in (self.inside, self.outside))
+        return sum(near) / len(near) - sum(far) / len(far)
+
+    @property
+    def known(self) -> bool:
+        """Whether questions of both kinds were looked at."""
+        return bool(self.inside and self.outside)
 
     def own(self, asked: float) -> float:
         """Of a note whose own nearest question has this cosine; 0: none of its is near."""
-        return (asked or min(self.inside)) - max(self.outside) if self.inside else 0.0
+        return (asked or min(self.inside)) - max(self.outside) if self.known else 0.0
 
 
 def fuse(candidates: Iterable[Candidate]) -> list[Candidate]:

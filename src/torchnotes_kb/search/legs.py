@@ -104,7 +104,8 @@ def by_meaning(found: Found, number: int, index: Index, vector: Vectors, *, dept
 
 def by_likeness(found: Found, number: int, index: Index, vector: Vectors, *, depth: int) -> None:
     """Notes that answer the questions which are most like the query."""
-    owners, cosines = index.questions.search(vector, depth * QUESTIONS)
+    most = depth * QUESTIONS
+    owners, cosines = index.questions.search(vector, most)
     for row, cosine in zip(owners, cosines, strict=True):
         if row == NOBODY:
             found.outside.append(cosine)
@@ -112,7 +113,7 @@ def by_likeness(found: Found, number: int, index: Index, vector: Vectors, *, dep
         found.inside.append(cosine)
         candidate = found.at(number, row)
         candidate.asked = max(candidate.asked, cosine)
-    if cosines:
+    if len(cosines) == most:
         beyond = [cosines[-1]] * AROUND  # what was not seen is no nearer than the last that was
         found.inside += beyond
         found.outside += beyond
