@@ -44,6 +44,19 @@ def test_processor_time_is_limited_over_all_processes(sandbox: Sandbox) -> None:
     assert done.outcome is Outcome.TIMED_OUT
 
 
+def test_processor_time_of_children_that_nobody_waits_for_counts(sandbox: Sandbox) -> None:
+    """Who ignores their end gets no account of them from the kernel, and neither does pid 1."""
+    code = (
+        "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "while True:\n    if os.fork() == 0:\n"
+        "        while time.process_time() < 0.3: pass\n        os._exit(0)\n"
+        "    try: os.wait()\n    except ChildProcessError: pass\n"
+    )
+    done = sandbox.run(code, limits=Limits(wall_s=60, cpu_s=1))
+    assert done.outcome is Outcome.TIMED_OUT
+    assert done.duration_ms < 30_000
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -54,10 +67,27 @@ def test_processor_time_is_limited_over_all_processes(sandbox: Sandbox) -> None:
             "import os, time\nfor _ in range(8):\n  if os.fork() == 0:\n"
             "    x = bytearray(200 << 20)\n    time.sleep(5)\n    os._exit(0)\ntime.sleep(5)"
         ),
+        (  # each first thread ends; what is left of such a process shows no memory of its own
+            "import ctypes, os, threading, time\ndef grow():\n    time.sleep(0.3)\n"
+            "    x = bytearray(b'x' * (100 << 20))\n    time.sleep(9)\n"
+            "for _ in range(8):\n  if os.fork() == 0:\n    threading.Thread(target=grow).start()\n"
+            "    ctypes.CDLL(None).pthread_exit(None)\ntime.sleep(9)"
+        ),
     ],
 )
 def test_memory_of_the_whole_tree_is_limited(run: Runs, code: str) -> None:
     assert run(code).outcome is Outcome.OUT_OF_MEMORY
+
+
+def test_a_fork_does_not_count_what_it_shares_with_the_worker(run: Runs) -> None:
+    code = (
+        "import os, time\nfor _ in range(4):\n    if os.fork() == 0: time.sleep(0.3); os._exit(0)\n"
+        "for _ in range(4): os.wait()\nclass MyMemoryError(Exception): pass\nraise MyMemoryError"
+    )
+    done = run(code)
+    assert done.outcome is Outcome.RAISED
+    assert done.peak_mib is not None
+    assert done.peak_mib < 64
 
 
 def test_what_no_machine_could_give_is_the_programs_error(run: Runs) -> None:

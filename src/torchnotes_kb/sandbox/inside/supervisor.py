@@ -8,6 +8,7 @@ and its connection to the host is held by no other process.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -41,7 +42,8 @@ def start(request: dict[str, Any], fds: list[int], worker: dict[str, Any]) -> No
             os._exit(0)
         _Supervisor(request, status, worker).run(fds[1:])
     except BaseException as error:
-        _send(status, {"failed": f"{type(error).__name__}: {error}"})
+        with contextlib.suppress(OSError):  # the host is gone; so are we, soon
+            _send(status, {"failed": f"{type(error).__name__}: {error}"})
     finally:
         os._exit(71)
 
@@ -77,6 +79,8 @@ class _Supervisor:
         self._report: socket.socket | None = None
         self._report_bytes = bytearray()
         self._peak_kib = 0
+        self._own_cpu_s: dict[tuple[str, str], float] = {}
+        """As last seen of every process: of one whose parent ignores its end nobody is told."""
         self._snippet = 0
         self._ended: tuple[int, Any] | None = None
         self._headcount: list[int] = []
@@ -175,15 +179,16 @@ class _Supervisor:
             due = time.monotonic() + TICK_S
 
     def _over_limit(self, started: float) -> str | None:
-        now = usage.tree(limit_kib=self._limit_kib)
-        counted = now.memory_kib if now.exact else now.memory_kib - self._worker["anon"]
-        self._peak_kib = max(self._peak_kib, counted)
-        times = os.times()
+        now = usage.tree(limit_kib=self._limit_kib, inherited_kib=self._worker["anon"])
+        self._peak_kib = max(self._peak_kib, now.grown_kib)
         if now.exact and now.memory_kib > self._limit_kib:
             return "memory"
-        if now.cpu_s + times.children_user + times.children_system > self._limits["cpu_s"]:
+        times = os.times()
+        self._own_cpu_s.update(now.own_cpu_s)
+        waited_for = now.cpu_s + times.children_user + times.children_system
+        if max(waited_for, sum(self._own_cpu_s.values())) > self._limits["cpu_s"]:
             return "cpu"
-        if now.processes > 2 * self._limits["processes"]:
+        if len(now.own_cpu_s) > 2 * self._limits["processes"]:
             return "processes"
         if time.monotonic() - started > self._limits["wall_s"] + BACKUP_S:
             return "wall"
@@ -265,7 +270,4 @@ def _kill_everyone() -> None:
 
 def _send(status: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:
     body = json.dumps(message).encode()
-    try:
-        socket.send_fds(status, [struct.pack(">I", len(body)) + body], fds or [])
-    except OSError:
-        pass  # the host is gone; so are we, soon
+    socket.send_fds(status, [struct.pack(">I", len(body)) + body], fds or [])

@@ -15,6 +15,8 @@ SOCKET_KIB = 212
 """What one socket's buffers can hold of the kernel's memory: net.core.wmem_default, and TCP's are
 bounded to it."""
 OWN_MEMORY = ("RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:", "HugetlbPages:")
+FORKED_ONLY = 0x40
+"""PF_FORKNOEXEC of a process's flags in proc_pid_stat(5)."""
 FREE_SOCKETS = 64
 """Sockets that count for nothing; more are taken to be full."""
 
@@ -23,28 +25,58 @@ class Usage(NamedTuple):
     """What the tree uses at one moment."""
 
     memory_kib: int
+    """Where it is not exact, no less than what is used: pages that a fork shares count twice."""
+    grown_kib: int
+    """Without what the processes have of the worker; likewise no less than that."""
     exact: bool
     cpu_s: float
-    processes: int
+    """Of those that are there, and of the children that they waited for."""
+    own_cpu_s: dict[tuple[str, str], float]
+    """Without those children: by process, as its id and when it began."""
 
 
-def tree(*, limit_kib: int) -> Usage:
-    """Usage of every process of this pid namespace but pid 1, and of the private tmpfs."""
+def tree(*, limit_kib: int, inherited_kib: int) -> Usage:
+    """Usage of every process of this pid namespace but pid 1, and of the private tmpfs.
+
+    Args:
+        limit_kib: What is below it need not be exact.
+        inherited_kib: Memory that a process has from the worker unless it has executed another.
+    """
     common = _tmpfs_kib() + _sockets_kib()
-    memory, cpu, pids = common, 0.0, []
+    memory, grown, cpu, own, holders = common, common, 0.0, {}, []
     for name in os.listdir("/proc"):
         if not name.isdigit() or name == "1":
             continue
-        status = _read(f"/proc/{name}/status")
+        holder, status = _holder(name)
         stat = _read(f"/proc/{name}/stat")
         if not status or not stat:
             continue
-        pids.append(name)
-        memory += sum(_field(status, key) for key in OWN_MEMORY)
-        cpu += _cpu_s(stat)
+        fields = stat[stat.rindex(")") + 2 :].split()
+        used = sum(_field(status, key) for key in OWN_MEMORY)
+        memory += used
+        grown += max(0, used - inherited_kib) if int(fields[6]) & FORKED_ONLY else used
+        own[name, fields[19]] = _cpu_s(fields[11:13])
+        cpu += _cpu_s(fields[11:15])
+        holders.append(holder)
     if memory <= limit_kib:
-        return Usage(memory, False, cpu, len(pids))
-    return Usage(common + sum(_proportional_kib(pid) for pid in pids), True, cpu, len(pids))
+        return Usage(memory, grown, False, cpu, own)
+    exact = common + sum(_proportional_kib(holder) for holder in holders)
+    return Usage(exact, min(exact, grown), True, cpu, own)
+
+
+def _holder(pid: str) -> tuple[str, str]:
+    """The thread of a process by which its memory can be read, and that one's status.
+
+    A first thread that has ended shows none, whatever the others go on to use.
+    """
+    status = _read(f"/proc/{pid}/status")
+    if not status or OWN_MEMORY[0] in status:
+        return pid, status
+    for thread in _listed(f"/proc/{pid}/task"):
+        other = _read(f"/proc/{thread}/status")
+        if OWN_MEMORY[0] in other:
+            return thread, other
+    return pid, status
 
 
 def _proportional_kib(pid: str) -> int:
@@ -80,10 +112,16 @@ def _sockets_kib() -> int:
     return 0
 
 
-def _cpu_s(stat: str) -> float:
-    """Of a process and the children it has waited for."""
-    fields = stat[stat.rindex(")") + 2 :].split()
-    return sum(int(field) for field in fields[11:15]) * TICK_S
+def _cpu_s(ticks: list[str]) -> float:
+    return sum(map(int, ticks)) * TICK_S
+
+
+def _listed(directory: str) -> list[str]:
+    """What is in a directory of /proc; nothing when its process is gone."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _field(text: str, name: str) -> int:
