@@ -130,6 +130,21 @@ def test_buffers_of_the_own_loopback_are_small(run: Runs) -> None:
     assert 0 < int(run(code).stdout) <= 212 * 1024
 
 
+def test_no_buffer_of_a_socket_can_be_made_larger(run: Runs) -> None:
+    """What it may hold is what is counted; whoever asks is told yes, as at a kernel's own limit."""
+    code = (
+        "import socket\na, b = socket.socketpair()\nsizes = []\n"
+        "for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):\n"
+        "    sizes.append(a.getsockopt(socket.SOL_SOCKET, option))\n"
+        "    a.setsockopt(socket.SOL_SOCKET, option, 1 << 30)\n"
+        "    sizes.append(a.getsockopt(socket.SOL_SOCKET, option))\n"
+        "a.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        "print(sizes[0] == sizes[1], sizes[2] == sizes[3])\n"
+        "print(a.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR))"
+    )
+    assert run(code).stdout == "True True\n1\n"
+
+
 def test_disk_is_limited(run: Runs) -> None:
     done = run("with open('x', 'wb') as f:\n  while True: f.write(bytes(1 << 20))")
     assert done.exception is not None

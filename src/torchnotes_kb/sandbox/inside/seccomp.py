@@ -33,6 +33,8 @@ REFUSED = {
     # Memory that belongs to no process, so nobody could count it.
     "memory out of sight": "memfd_create memfd_secret shmget shmat shmctl shmdt semget semop "
     "semctl semtimedop msgget msgsnd msgrcv msgctl mq_open mq_unlink vmsplice tee splice",
+    # Lists of access rights are kept in memory that nothing limits.
+    "attributes of files": "setxattr lsetxattr fsetxattr setxattrat",
     "other": "personality ioprio_set seccomp lsm_set_self_attr map_shadow_stack cachestat "
     "landlock_create_ruleset landlock_add_rule landlock_restrict_self pkey_alloc",
     "x86 only": "iopl ioperm modify_ldt uselib ustat sysfs _sysctl create_module query_module "
@@ -50,7 +52,7 @@ _COMMON = {
     "statmount": 457, "listmount": 458, "open_tree_attr": 467, "quotactl_fd": 443,
     "set_mempolicy_home_node": 450, "memfd_secret": 447, "lsm_set_self_attr": 460,
     "map_shadow_stack": 453, "landlock_create_ruleset": 444, "landlock_add_rule": 445,
-    "landlock_restrict_self": 446, "cachestat": 451, "clone3": 435,
+    "landlock_restrict_self": 446, "cachestat": 451, "clone3": 435, "setxattrat": 463,
 }  # fmt: skip
 
 NUMBERS = {
@@ -74,7 +76,8 @@ NUMBERS = {
         "uselib": 134, "ustat": 136, "sysfs": 139, "_sysctl": 156, "create_module": 174,
         "query_module": 178, "get_kernel_syms": 177, "nfsservctl": 180, "inotify_init": 253,
         "inotify_init1": 294, "inotify_add_watch": 254, "syncfs": 306, "socketpair": 53,
-        "fcntl": 72, "setrlimit": 160,
+        "fcntl": 72, "setrlimit": 160, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190,
+        "setsockopt": 54,
         "socket": 41, "clone": 56, "ioctl": 16, "prlimit64": 302, "mmap": 9, "setpriority": 141,
         "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203,
         "sched_setattr": 314,
@@ -97,6 +100,7 @@ NUMBERS = {
         "mq_unlink": 181, "vmsplice": 75, "tee": 77, "splice": 76, "personality": 92,
         "ioprio_set": 30, "seccomp": 277, "pkey_alloc": 289, "inotify_init1": 26,
         "inotify_add_watch": 27, "syncfs": 267, "socketpair": 199, "fcntl": 25, "setrlimit": 164,
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "setsockopt": 208,
         "socket": 198, "clone": 220, "ioctl": 29, "prlimit64": 261, "mmap": 222, "setpriority": 140,
         "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122,
         "sched_setattr": 274,
@@ -121,6 +125,7 @@ PID_1 = 1
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 F_SETLEASE, F_NOTIFY = 1024, 1026
 RLIMIT_CORE = 4
+SOL_SOCKET, SO_SNDBUF, SO_RCVBUF = 1, 7, 8
 
 
 def _argument(index: int) -> int:
@@ -211,6 +216,18 @@ def _fcntl_rules() -> list[tuple[int, int, int, int]]:
     ]
 
 
+def _setsockopt_rules() -> list[tuple[int, int, int, int]]:
+    """Buffers keep the size that is counted (`usage`): a wish for another is met by a yes alone."""
+    return [
+        (LOAD, 0, 0, _argument(1)),
+        (EQUAL, 0, 4, SOL_SOCKET),
+        (LOAD, 0, 0, _argument(2)),
+        (EQUAL, 1, 0, SO_SNDBUF),
+        (EQUAL, 0, 1, SO_RCVBUF),
+        (RETURN, 0, 0, ERRNO),
+    ]
+
+
 def _mmap_rules() -> list[tuple[int, int, int, int]]:
     """No shared memory without a file: what no process maps any more, nobody could count."""
     return [
@@ -270,6 +287,7 @@ def program(machine: str) -> bytes:
         ("socketpair", _socketpair_rules()),
         ("ioctl", _ioctl_rules()),
         ("fcntl", _fcntl_rules()),
+        ("setsockopt", _setsockopt_rules()),
         ("setrlimit", _setrlimit_rules()),
         ("prlimit64", _prlimit_rules()),
         ("mmap", _mmap_rules()),
