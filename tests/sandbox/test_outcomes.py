@@ -60,6 +60,8 @@ Runs = Callable[..., Run]
             Outcome.RAISED,
             1,
         ),
+        ("import sys\ndef f(*_): raise ValueError\nsys.settrace(f)", Outcome.OK, 0),
+        ("import sys\ndef f(*_): raise ValueError\nsys.setprofile(f)", Outcome.RAISED, 1),
         ("import sys, torch\nsys.modules['json'] = torch.ones = None", Outcome.OK, 0),
         ("x = 1\0", Outcome.RAISED, 1),
         ("", Outcome.OK, 0),
@@ -179,6 +181,16 @@ def test_an_exception_that_resists_being_described_is_described_all_the_same(run
 
 
 @pytest.mark.parametrize(
+    "body", ["def __getattribute__(self, name): raise ValueError", "__class__ = SystemExit"]
+)
+def test_an_exception_that_lies_about_itself_is_known_by_its_class(run: Runs, body: str) -> None:
+    done = run(f"class E(Exception):\n  {body}\nraise E('x')")
+    assert done.outcome is Outcome.RAISED, done
+    assert done.exception is not None
+    assert done.exception.type == "E"
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "def __getattribute__(cls, name): raise SystemExit(0)",
@@ -191,6 +203,15 @@ def test_a_class_that_resists_being_described_is_an_exception_all_the_same(
 ) -> None:
     done = run(f"class M(type):\n  {body}\nclass E(Exception, metaclass=M): pass\nraise E('x')")
     assert done.outcome is Outcome.RAISED, done
+
+
+def test_an_exception_in_a_fork_is_printed_without_frames_of_ours(run: Runs) -> None:
+    done = run("import os\nif os.fork() == 0: raise ValueError('child')\nprint(os.wait()[1])")
+    assert (done.outcome, done.stdout) == (Outcome.OK, "256\n")
+    assert done.stderr.startswith(
+        'Traceback (most recent call last):\n  File "/tmp/work/snippet.py", line 2, in <module>\n'
+    )
+    assert "/kb/" not in done.stderr
 
 
 def test_a_chain_of_any_length_is_told_from_its_end(run: Runs) -> None:

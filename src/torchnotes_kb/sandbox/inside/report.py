@@ -35,7 +35,7 @@ class Describer:
         if depth == 0:
             self._cut_chain(error)
         found: dict[str, Any] = {
-            "type": self._text(lambda: qualified_name(type(error)), MAX_NAME),
+            "type": self.name(error),
             "bases": [
                 self._text(functools.partial(qualified_name, base), MAX_NAME)
                 for base in type.mro(type(error))[1:-1][:20]
@@ -55,6 +55,10 @@ class Describer:
         if cause is not None and depth < MAX_CHAIN:
             found["cause"] = self.describe(cause, depth + 1)
         return found
+
+    def name(self, error: BaseException) -> str:
+        """Of its class, whatever it says of itself."""
+        return self._text(lambda: qualified_name(type(error)), MAX_NAME)
 
     def _cut_chain(self, error: BaseException) -> None:
         """Let go of causes beyond the last that is told: formatting would walk all of them."""
@@ -215,4 +219,6 @@ def _own(trace: Any) -> Any:
 
 def print_as_python(error: BaseException) -> None:
     """To stderr, for a child of the program, which has no report."""
-    sys.excepthook(type(error), error, _own(error.__traceback__))
+    own = _own(error.__traceback__)
+    # Python prints the one that the exception has, whichever it is given.
+    sys.excepthook(type(error), BaseException.with_traceback(error, own), own)

@@ -200,6 +200,8 @@ class _Program:
     # Kept from before the program could replace them.
     _exit = staticmethod(posix._exit)
     _getpid = staticmethod(posix.getpid)
+    _set_profile = staticmethod(sys.setprofile)
+    _set_trace = staticmethod(sys.settrace)
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -252,6 +254,12 @@ class _Program:
             self.execute(source)
         except BaseException as error:
             self._error = error
+        # What watches every call of the program would watch, or break, ours from here on.
+        try:
+            self._set_profile(None)
+        except BaseException:
+            pass  # what watched raised it, and is thereby gone
+        self._set_trace(None)
         if self._getpid() != self._pid:
             self._end_child()
         self._print_if_hooked()
@@ -266,9 +274,9 @@ class _Program:
     def _end_child(self) -> NoReturn:
         """A fork of the program came to its end: no report, its parent's business."""
         error = self._error
-        code = _exit_code(error) if isinstance(error, SystemExit) else int(error is not None)
+        code = _exit_code(error) if _is_exit(error) else int(error is not None)
         try:
-            if error is not None and not isinstance(error, SystemExit):
+            if error is not None and not _is_exit(error):
                 print_as_python(error)
             threading._shutdown()  # type: ignore[attr-defined]
             atexit._run_exitfuncs()
@@ -279,7 +287,7 @@ class _Program:
     def _print_if_hooked(self) -> None:
         """A program's own excepthook is called; Python's is not, the report tells it."""
         error, hook = self._error, sys.excepthook
-        if error is None or isinstance(error, SystemExit) or hook is sys.__excepthook__:
+        if error is None or _is_exit(error) or hook is sys.__excepthook__:
             return
         try:
             hook(type(error), error, error.__traceback__)
@@ -295,8 +303,7 @@ class _Program:
 
     def _finish(self) -> NoReturn:
         """Report how the program ended and leave with the status that goes with it."""
-        for live, saved in self._pristine:
-            live.update(saved)
+        self._mend_modules()
         for name in ("DATA", "NOFILE"):
             which = getattr(resource, "RLIMIT_" + name)
             hard = resource.getrlimit(which)[1]
@@ -311,13 +318,17 @@ class _Program:
         finally:
             self._exit(code)
 
+    def _mend_modules(self) -> None:
+        for live, saved in self._pristine:
+            live.update(saved)
+
     def _describe(self) -> tuple[int, dict[str, Any]]:
         """The exit status and the report."""
         error = self._error
         report: dict[str, Any] = {"end": "ok", "warnings": self._recorder.describe()}
         if error is None:
             return 0, report
-        if isinstance(error, SystemExit):
+        if _is_exit(error):
             code = _exit_code(error)
             report.update(end="exited", code=code)
             return code, report
@@ -326,12 +337,17 @@ class _Program:
             exception = describer.describe(error)
         except BaseException as other:
             problem = f"<{type(other).__name__} while it was described>"
-            exception = {"type": "BaseException", "message": problem}
+            exception = {"type": describer.name(error), "message": problem}
         report.update(end="raised", exception=exception, cut=describer.cut)
         return 1, report
 
 
-def _exit_code(error: SystemExit) -> int:
+def _is_exit(error: object) -> bool:
+    """Asked of its type: `isinstance` would ask the object as well, which may raise."""
+    return issubclass(type(error), SystemExit)
+
+
+def _exit_code(error: Any) -> int:
     """As the interpreter reads it: nothing is 0, a number itself, anything else 1 and printed."""
     if error.code is None:
         return 0
