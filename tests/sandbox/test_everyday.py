@@ -139,6 +139,17 @@ def test_an_everyday_program_runs_to_its_end(run: Runs, name: str) -> None:
     assert done.outcome is Outcome.OK, done
 
 
+def test_what_a_program_leaves_is_finalised_as_python_does_at_its_end(run: Runs) -> None:
+    """With its names still there, and in a cycle too."""
+    code = (
+        "import sys\nclass A:\n  def __del__(self): print('del', sys.argv[0])\n"
+        "a = A()\na.self = a\nfile = open(1, 'w', closefd=False)\nfile.write('buffered ')"
+    )
+    done = run(code)
+    assert done.outcome is Outcome.OK, done
+    assert sorted(done.stdout.split()) == ["/tmp/work/snippet.py", "buffered", "del"]
+
+
 def test_runs_do_not_share_random_states(run: Runs) -> None:
     code = "import torch, random\nprint(torch.rand(1).item(), random.random())"
     assert run(code).stdout != run(code).stdout

@@ -62,6 +62,12 @@ Runs = Callable[..., Run]
         ),
         ("import sys\ndef f(*_): raise ValueError\nsys.settrace(f)", Outcome.OK, 0),
         ("import sys\ndef f(*_): raise ValueError\nsys.setprofile(f)", Outcome.RAISED, 1),
+        ("class A:\n  def __del__(self): 1 / 0\na = A()", Outcome.OK, 0),
+        (
+            "class A:\n  def __del__(self): import json; json.dumps = None\na = A()",
+            Outcome.OK,
+            0,
+        ),
         ("import sys, torch\nsys.modules['json'] = torch.ones = None", Outcome.OK, 0),
         ("x = 1\0", Outcome.RAISED, 1),
         ("", Outcome.OK, 0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import gc
 import io
 import json
 import linecache
@@ -202,6 +203,7 @@ class _Program:
     _getpid = staticmethod(posix.getpid)
     _set_profile = staticmethod(sys.setprofile)
     _set_trace = staticmethod(sys.settrace)
+    _collect = staticmethod(gc.collect)
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -312,6 +314,8 @@ class _Program:
         code = 1
         try:
             code, report = self._describe()
+            self._let_go()
+            self._mend_modules()
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.connect(rootfs.REPORT_SOCKET)
                 connection.sendall(json.dumps(report).encode())
@@ -321,6 +325,17 @@ class _Program:
     def _mend_modules(self) -> None:
         for live, saved in self._pristine:
             live.update(saved)
+
+    def _let_go(self) -> None:
+        """Finalise what the program leaves, as Python does at its end: `__del__`, open files."""
+        self._error = None
+        del self._main
+        try:
+            sys.modules.pop("__main__", None)
+            self._collect()
+        except BaseException:
+            traceback.print_exc()
+        self._flush()
 
     def _describe(self) -> tuple[int, dict[str, Any]]:
         """The exit status and the report."""
