@@ -1,11 +1,14 @@
 """Promise 4: nothing of who runs it and with what."""
 
+import ctypes
+import platform
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from torchnotes_kb.config import Limits
-from torchnotes_kb.sandbox.model import Run
+from torchnotes_kb.sandbox.model import Outcome, Run
 from torchnotes_kb.sandbox.pool import Sandbox
 
 Runs = Callable[..., Run]
@@ -24,6 +27,16 @@ def test_no_secret_of_the_environment_and_no_descriptor_gets_in(
 def test_host_name_user_and_ids_are_made_up(run: Runs) -> None:
     done = run("import os, socket; print(socket.gethostname(), os.getuid(), os.getgid())")
     assert done.stdout == "sandbox 1000 1000\n"
+
+
+def test_keys_that_the_kernel_keeps_for_the_user_are_not_named(run: Runs) -> None:
+    """Of an ordinary user the kernel lists them, with his id, in any namespace that maps it."""
+    number = {"x86_64": 248, "aarch64": 217}[platform.machine()]
+    process_keyring = -2
+    ctypes.CDLL(None).syscall(number, b"user", b"torchnotes-key", b"x", 1, process_keyring)
+    files = [file for file in ("/proc/keys", "/proc/key-users") if Path(file).exists()]
+    done = run(f"for file in {files}: print(open(file).read(), end='')")
+    assert (done.outcome, done.stdout) == (Outcome.OK, "")
 
 
 SCAN = """

@@ -27,6 +27,8 @@ LINKS = {
 DIRECTORIES = ("dev/shm", "etc", "proc", "run", "tmp", "usr")
 STAGE = "/tmp"
 """Where the new root is put together; covered by it, so nothing of the host's is touched."""
+COVERED = ("keys", "key-users")
+"""Of /proc: they name the keys of whoever runs this, and his id."""
 READ_ONLY = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
 REPORT_SOCKET = "/run/report"
 
@@ -98,6 +100,9 @@ def build_private(binds: Iterable[tuple[str, str]], *, disk_mib: int, serve: obj
         _attach(tree, at)
     sealed |= kernel.MS_RDONLY | kernel.MS_NOEXEC
     kernel.mount("proc", "/proc", "proc", sealed)
+    for name in COVERED:
+        if os.path.exists(f"/proc/{name}"):
+            kernel.attach(kernel.clone_tree("/dev/null", kernel.ATTR_RDONLY), f"/proc/{name}")
 
 
 def _attach(tree: int, target: str) -> None:
