@@ -1,5 +1,6 @@
 """Promise 5: every limit ends a run with an outcome of its own."""
 
+import platform
 from collections.abc import Callable
 
 import pytest
@@ -36,6 +37,21 @@ def test_processes_that_ask_for_more_all_at_once_get_no_more(sandbox: Sandbox) -
     done = sandbox.run(code, limits=Limits(wall_s=30, cpu_s=30, memory_mib=512, processes=16))
     assert done.outcome is Outcome.OK
     assert int(done.stdout) <= 17
+
+
+def test_whoever_never_stops_asking_for_processes_keeps_no_limit_from_holding(
+    sandbox: Sandbox,
+) -> None:
+    """By calls that fail: where pid 1 has to answer each, it has other things to do as well."""
+    clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+    code = (
+        "import ctypes, os, time\nlibc = ctypes.CDLL(None)\nfor _ in range(6):\n"
+        f"    if os.fork() == 0:\n        while True: libc.syscall({clone}, 0x10000, 0, 0, 0, 0)\n"
+        "time.sleep(1)\nfor _ in range(4):\n    if os.fork() == 0:\n"
+        "        x = bytearray(b'x' * (100 << 20)); time.sleep(60)\ntime.sleep(60)"
+    )
+    done = sandbox.run(code, limits=Limits(wall_s=30, cpu_s=60, memory_mib=256, processes=16))
+    assert done.outcome is Outcome.OUT_OF_MEMORY
 
 
 def test_processor_time_is_limited_over_all_processes(sandbox: Sandbox) -> None:

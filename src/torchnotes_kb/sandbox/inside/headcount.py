@@ -56,30 +56,35 @@ def install() -> int:
 
 
 def answer(listener: int, most: int) -> None:
-    """Answer all who ask now: yes to as many as there is room for, EAGAIN to the others."""
-    room = most - _tasks()
+    """Answer one who asks: yes if there is room for one more, else EAGAIN.
+
+    Only one: those who never stop asking must not keep pid 1 from all else that it does.
+    """
+    room, before = most - _tasks(), _last_pid()
     asked = select.poll()
     asked.register(listener, select.POLLIN)
-    while any(event & select.POLLIN for _, event in asked.poll(0)):
-        notice = bytearray(NOTICE.size)
-        try:
-            fcntl.ioctl(listener, RECEIVE, notice)
-            who, before = NOTICE.unpack(notice)[0], _last_pid()
-            said = (0, CONTINUE) if room > 0 else (-errno.EAGAIN, 0)
-            fcntl.ioctl(listener, SEND, ANSWER.pack(who, 0, *said))
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EINTR):
-                raise
-            continue  # it was killed, or it will ask again
-        if room > 0:
-            _await_another_than(before)
-            room = most - _tasks()
+    if not any(event & select.POLLIN for _, event in asked.poll(0)):
+        return
+    notice = bytearray(NOTICE.size)
+    try:
+        fcntl.ioctl(listener, RECEIVE, notice)
+        said = (0, CONTINUE) if room > 0 else (-errno.EAGAIN, 0)
+        fcntl.ioctl(listener, SEND, ANSWER.pack(NOTICE.unpack(notice)[0], 0, *said))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EINTR):
+            raise
+        return  # it was killed, or it will ask again
+    if room > 0:
+        _await_another_than(before)
 
 
 def _await_another_than(last_pid: bytes) -> None:
-    """Until one more process is there to be counted."""
+    """Until one more process is there to be counted: its id is given out before that."""
     until = time.monotonic() + LANDS_WITHIN_S
-    while _last_pid() == last_pid and time.monotonic() < until:
+    while time.monotonic() < until:
+        latest = _last_pid()
+        if latest != last_pid and os.path.exists(b"/proc/" + latest):
+            return
         time.sleep(0.0001)
 
 
