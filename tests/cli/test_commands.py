@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -159,6 +160,59 @@ def test_a_proof_says_what_this_torch_says_now(kb: Run) -> None:
 
 def test_nothing_to_explain_is_wrong_usage(kb: Run) -> None:
     assert kb("explain", "-").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [["run.log"], ["logs/7.txt"], ["x y", "--code", "train.py"]])
+def test_a_file_that_is_not_there_is_said_to_be_missing(kb: Run, arguments: list[str]) -> None:
+    done = kb("explain", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"kb: {arguments[-1]}: there is no such file\n"
+
+
+def test_what_powershell_writes_to_a_file_is_read(kb: Run, tmp_path: Path) -> None:
+    said = "IndexError: Target 3 is out of bounds.\r\n"
+    (tmp_path / "err.txt").write_bytes(said.encode("utf-16"))
+    (tmp_path / "marked.txt").write_bytes(said.encode("utf-8-sig"))
+    for name in ("err.txt", "marked.txt"):
+        done = kb("explain", name)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("IndexError: Target 3 is out of bounds.\n")
+
+
+def test_a_program_that_ends_well_has_no_error_to_explain(kb: Run) -> None:
+    done = kb("explain", "--tee", stdin="epoch 1 loss 0.3\nsaved\n")
+    assert (done.returncode, done.stdout) == (1, "epoch 1 loss 0.3\nsaved\n")
+    assert done.stderr == "kb: there is no error in this output\n"
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "said"),
+    [
+        (b"Traceback (most recent call last):\nKeyboardInterrupt\n", 130, b"KeyboardInterrupt\n"),
+        (b"IndexError: Target 3 is out of bounds.\n", 0, b"kb show ce-target-out-of-bounds"),
+    ],
+)
+def test_what_a_program_says_of_ctrl_c_still_comes_through(
+    tmp_path: Path, last: bytes, code: int, said: bytes
+) -> None:
+    command = [sys.executable, "-m", "torchnotes_kb", "explain", "--tee"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "KB_HOME": str(tmp_path)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"start\n")
+        process.stdin.flush()
+        assert process.stdout.read(6) == b"start\n"
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(last)
+        process.stdin.close()
+        assert said in process.stdout.read()
+        assert process.wait() == code
 
 
 def test_a_note_is_shown_with_its_proofs_as_markdown_in_a_pipe(kb: Run) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +25,8 @@ __all__ = ["explain", "print_diagnosis"]
 
 MAX_INPUT = 64 << 20
 """Bytes of a pipe that are kept: the last ones, where the traceback stands."""
+FILE_NAME = re.compile(r"\S*/\S*[^\s/]\.\w{1,5}|\S+\.(?:log|txt|out|err|md|ipynb|py)")
+"""What is no message but the name of a file."""
 
 
 @guarded
@@ -63,10 +68,16 @@ def explain(
     if tee and (json or text not in {None, "-"}):
         raise stop("--tee passes standard input through: it takes no TEXT and no --json")
     wanted = one_of(Language, language, "--language")
-    given = _text(text, tee=tee)
+    if code is not None and not code.is_file():
+        raise stop(f"{code}: there is no such file")
     source = code.read_text(encoding="utf-8", errors="replace") if code else None
+    given, interrupted = _text(text, tee=tee)
     with open_kb(runtime=runtime) as kb, _reading() as progress:
         diagnosis = kb.explain(given, code=source, language=wanted, proof=proof, progress=progress)
+    if interrupted and diagnosis.signature is None:
+        return Exit.INTERRUPTED
+    if tee and not (diagnosis.signature or diagnosis.error_type or diagnosis.user_frame):
+        raise stop("there is no error in this output", code=Exit.NOTHING)
     if json:
         emit_json(diagnosis)
     else:
@@ -74,17 +85,47 @@ def explain(
     return Exit.OK if diagnosis.note else Exit.NOTHING
 
 
-def _text(text: str | None, *, tee: bool) -> str:
+def _text(text: str | None, *, tee: bool) -> tuple[str, bool]:
+    """What is to be explained, and whether Ctrl-C ended the program that was saying it."""
     if text is not None and text != "-":
         path = Path(text)
         try:
             is_file = len(text) < 4096 and path.is_file()  # noqa: PLR2004 - PATH_MAX
         except (OSError, ValueError):
             is_file = False
-        return path.read_bytes().decode("utf-8", "replace") if is_file else text
+        if not is_file and FILE_NAME.fullmatch(text):
+            raise stop(f"{text}: there is no such file")
+        return (_decoded(path.read_bytes()) if is_file else text), False
     if sys.stdin.isatty():
         raise stop("nothing to explain: give a message or a file, or pipe a program's output")
-    return _drain(tee=tee).decode("utf-8", "replace")
+    with _first_interrupt_is_the_programs() as interrupts:
+        return _decoded(_drain(tee=tee)), bool(interrupts)
+
+
+def _decoded(text: bytes) -> str:
+    """UTF-8 unless a mark says otherwise: PowerShell's `>` writes UTF-16."""
+    marked = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return text.decode("utf-16" if marked else "utf-8-sig", "replace")
+
+
+@contextmanager
+def _first_interrupt_is_the_programs() -> Iterator[list[int]]:
+    """Ctrl-C reaches both ends of a pipe: what the program still says of it must not be lost.
+
+    The second one ends this process too.
+    """
+    seen: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _drain(*, tee: bool) -> bytes:
