@@ -21,13 +21,13 @@ def main() -> None:
     explainer, target = sys.argv[1], sys.argv[2]
     if target == "-m":
         sys.argv[:] = sys.argv[3:]
-        sys.path[0] = os.getcwd()
+        first_on_path(os.getcwd())
         hook(explainer)
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         return
     sys.argv[:] = sys.argv[2:]
     target = os.path.abspath(target)  # as Python itself does since 3.9
-    sys.path[0] = os.path.dirname(target)
+    first_on_path(os.path.dirname(os.path.realpath(target)))
     program = types.ModuleType("__main__")
     program.__file__ = target
     program.__dict__["__builtins__"] = __builtins__
@@ -36,6 +36,12 @@ def main() -> None:
     with open(target, "rb") as file:
         source = file.read()
     exec(compile(source, target, "exec", dont_inherit=True), program.__dict__)
+
+
+def first_on_path(folder: str) -> None:
+    """Put the program's folder where this file's is; with PYTHONSAFEPATH neither is there."""
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = folder
 
 
 def hook(explainer: str) -> None:

@@ -123,6 +123,31 @@ def test_modules_of_the_program_do_not_disturb_the_explanation(tmp_path: Path) -
     assert NOTE in done.stderr.decode()
 
 
+def test_a_linked_script_finds_what_is_beside_the_real_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/beside.py").write_text("", encoding="utf-8")
+    text = "import sys, beside; print(__file__, sys.path[0])"
+    (tmp_path / "real/program.py").write_text(text, encoding="utf-8")
+    (tmp_path / "link.py").symlink_to(tmp_path / "real/program.py")
+    alone, ours = both(["link.py"], tmp_path)
+    assert ours == alone
+    assert ours.code == 0
+
+
+def test_a_safe_path_stays_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    (tmp_path / "program.py").write_text("import sys; print(sys.path)", encoding="utf-8")
+    alone, ours = both(["program.py"], tmp_path)
+    assert ours == alone
+
+
+@pytest.mark.parametrize("program", [["-m"], ["missing.py"]])
+def test_a_program_that_is_not_there_is_wrong_usage(program: list[str], tmp_path: Path) -> None:
+    _, ours = both(program, tmp_path)
+    assert ours.code == 2
+    assert ours.err.startswith("kb: ")
+
+
 def test_options_after_the_script_are_the_scripts(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAMS["arguments"], encoding="utf-8")
     _, ours = both(["program.py", "--runtime", "x", "--help", "--", "-m"], tmp_path)

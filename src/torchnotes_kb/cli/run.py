@@ -45,6 +45,8 @@ def run(
     interpreter = str(named or settings.runtime or sys.executable)
     if not Path(interpreter).expanduser().is_file():
         raise stop(f"runtime {interpreter}: there is no such file")
+    if program == ["-m"]:
+        raise stop("-m names no module: kb run -m mypackage.train")
     if program[0] != "-m" and not Path(program[0]).is_file():
         raise stop(f"{program[0]}: there is no such file")
     command = [str(Path(interpreter).expanduser()), bootstrap.__file__, sys.executable, *program]
