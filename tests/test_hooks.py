@@ -122,6 +122,30 @@ def test_threads_that_fail_by_the_hundred_are_explained_only_a_few_times(tmp_pat
     assert int(out) == 8
 
 
+def test_a_notebook_has_no_limit(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, types\n"
+        "from torchnotes_kb import hooks\n"
+        "calls = []\n"
+        "def fake(*a, **k):\n    calls.append(a); raise OSError\n"
+        "subprocess.run = fake\n"
+        "shell = types.SimpleNamespace(showtraceback=lambda *a, **k: None)\n"
+        "for _ in range(20):\n"
+        "    hooks._show_in_shell(shell, ValueError, ValueError('x'), None)\n"
+        "print(len(calls))\n"
+    )
+    _, out, _ = run(code, tmp_path, installed=False)
+    assert int(out) == 20
+
+
+def test_modules_of_the_program_do_not_disturb_the_explanation(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/pydantic.py").write_text("raise SystemExit(9)\n", encoding="utf-8")
+    path = "os.environ['PYTHONPATH'] = 'mine' + os.pathsep + os.environ['PYTHONPATH']\n"
+    warned = "os.environ['PYTHONWARNINGS'] = 'error'\n"
+    assert NOTE in beneath(path + warned + OUT_OF_BOUNDS, tmp_path)
+
+
 def test_installing_imports_nothing_heavy(tmp_path: Path) -> None:
     _, out, _ = run("print(*sorted(sys.modules))\n", tmp_path, installed=True)
     assert set(out.split()) & HEAVY == set()

@@ -24,7 +24,8 @@ __all__ = ["install", "load_ipython_extension", "unload_ipython_extension"]
 TIMEOUT_S = 60
 MARK = "_torchnotes_kb"
 MOST = 8
-"""Explanations per process: a pool whose threads all fail is not slowed down by each of them."""
+"""Explanations per program: a pool whose threads all fail is not slowed down by each of them. A
+notebook has no limit: each of its errors is one that somebody waits at."""
 COUNT = itertools.count()
 
 
@@ -90,14 +91,17 @@ def explanation(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> str:
     """What `kb explain` says of an exception; empty for one that is no error."""
-    if not issubclass(kind, Exception) or next(COUNT) >= MOST:
+    if not issubclass(kind, Exception):
         return ""
+    from torchnotes_kb.bootstrap import explainers_environment  # noqa: PLC0415 - nothing until now
+
     text = "".join(traceback.format_exception(kind, error, trace))
     done = subprocess.run(
         [sys.executable, "-P", "-m", "torchnotes_kb", "explain", "-"],
         input=text.encode("utf-8", "replace"),
         capture_output=True,
         timeout=TIMEOUT_S,
+        env=explainers_environment(),
         check=False,
     )
     return done.stdout.decode("utf-8", "replace")
@@ -107,6 +111,8 @@ def _explain_to_stderr(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     def show() -> None:
+        if not issubclass(kind, Exception) or next(COUNT) >= MOST:
+            return
         text = explanation(kind, error, trace)
         if text:
             sys.stderr.write("\n" + text)
