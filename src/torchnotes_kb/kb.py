@@ -127,7 +127,8 @@ class KnowledgeBase:
         """
         code = code and encodable(code)
         diagnosis = self._explainer.explain(encodable(text), code=code, language=language)
-        if diagnosis.signature is None:
+        in_torch = diagnosis.torch_frames > 0 or diagnosis.user_frame is None
+        if diagnosis.signature is None and in_torch:
             sites = self._raise_sites(progress)
             found = sites.find(diagnosis.message) if sites is not None else None
             diagnosis = diagnosis.model_copy(update={"site": found})

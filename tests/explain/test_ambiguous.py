@@ -44,6 +44,15 @@ def raised(message: str, *frames: tuple[str, str, str]) -> str:
             ],
             "embedding-index-out-of-range",
         ),
+        (
+            OUT_OF_RANGE,
+            [
+                ("/opt/env/lib/python3.11/site-packages/transformers/bert.py", "forward", source)
+                for source in ("h = self.embeddings(ids)", "e = self.position_embeddings(p)")
+            ]
+            + [(f"{SITE}/nn/functional.py", "embedding", "return torch.embedding(weight, input)")],
+            "embedding-position-too-long",
+        ),
         (OUT_OF_RANGE, [("q.py", "pick", "x.gather(1, a)")], "gather-index-semantics"),
         (OUT_OF_RANGE, [("q.py", "pick", "x.index_select(0, i)")], "index-out-of-bounds-dim"),
         (OUT_OF_BOUNDS, [("q.py", "pick", "q.gather(1, actions)")], "gather-index-semantics"),
@@ -87,6 +96,7 @@ def test_without_a_traceback_the_usual_cause_comes_first_and_the_others_say_when
     diagnosis = explain(OUT_OF_RANGE)
     assert diagnosis.note == "embedding-index-out-of-range"
     assert [(other.note_id, bool(other.tell)) for other in diagnosis.alternatives] == [
+        ("embedding-position-too-long", True),
         ("gather-index-semantics", True),
         ("index-out-of-bounds-dim", True),
     ]

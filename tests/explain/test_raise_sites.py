@@ -59,6 +59,26 @@ def test_a_message_that_nobody_raises_has_no_site(
     assert RaiseSites.open(torch, "1", cache=tmp_path / "cache").find(message) is None
 
 
+def test_a_message_that_says_more_than_a_short_site_is_not_its(tmp_path: Path) -> None:
+    package = tmp_path / "torch"
+    package.mkdir()
+    code = 'def f(i):\n    if i:\n        raise IndexError(f"index {i} is out of range")\n'
+    (package / "box.py").write_text(code, encoding="utf-8")
+    sites = RaiseSites.open(package, "2", cache=tmp_path)
+    assert sites.find("index 7 is out of range") is not None
+    assert sites.find("list index out of range") is None
+
+
+def test_what_the_readers_own_code_raises_is_not_looked_for_in_torch() -> None:
+    message = "ValueError: You must define either total_steps OR (epochs AND steps_per_epoch)"
+    frame = '  File "{}", line 3, in f\n    raise ValueError(\n'
+    own = "Traceback (most recent call last):\n" + frame.format("/w/a.py")
+    torchs = own + frame.format("/x/site-packages/torch/optim/lr_scheduler.py")
+    with KnowledgeBase.open() as kb:
+        assert kb.explain(own + message).site is None
+        assert kb.explain(torchs + message).site is not None
+
+
 def test_sources_are_read_once_per_version(torch: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     cache = tmp_path / "cache"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ __all__ = ["Meant", "rank_notes", "undecided"]
 NEAR_FROM = 0.75
 """Score from which a near match of a template names the note: below, other messages of the same
 family match too."""
+SHARED = 4
+"""Words that a near match must have in common with its template: "division by zero" ends a sentence
+of torch's about matrices, and is Python's own."""
+NAMES = re.compile(r"'(\w+)'|\b(\w+)\(\)")
+"""What a message is about: "'DataLoader' object is not subscriptable" is not about 'NoneType'."""
 ALIKE = 4
 """Fixed characters by which templates of the same words may differ and still say the same."""
 
@@ -56,13 +62,21 @@ def rank_notes(
     """
     templates: dict[str, list[SignatureMatch]] = {}
     for match in matches:
-        if match.exact or match.score >= NEAR_FROM:
+        if match.exact or (match.score >= NEAR_FROM and _says_it(message, match.template)):
             templates.setdefault(match.note_id, []).append(match)
     found = [_meant(own, frames) for own in templates.values()]
     found += _borrowed(message, set(templates), frames) if found else []
     if any(meant.exact for meant in found):
         found = [meant for meant in found if meant.exact]
     return sorted(found, key=lambda m: (_generality(m, found), -m.weight, m.borrowed, -m.score))
+
+
+def _says_it(message: str, template: str) -> bool:
+    """Whether a message that is near a template can mean the same."""
+    literal = Template.parse(template).literal
+    names = {quoted or called for quoted, called in NAMES.findall(literal)}
+    shared = set(template_words(literal)) & set(template_words(message))
+    return len(shared) >= SHARED and all(name in message for name in names)
 
 
 def undecided(found: Sequence[Meant]) -> bool:

@@ -58,11 +58,17 @@ class Explainer:
             _Case(raised, nearest_frames(raised, found), code)
             for raised in by_cause(found)[:CONSIDERED]
         ]
+        first, warned = ordered[0], list[Meant]()
         for case in ordered:
             meant = self._meant(case, text)
-            if meant:
-                return self._diagnosis(case, meant, wanted)
-        return self._unknown(ordered[0], wanted)
+            if meant and case.raised.warning and _is_error(first.raised):
+                warned += meant[:1]  # it ended the program neither
+            elif meant:
+                diagnosis = self._diagnosis(case, meant, wanted)
+                if case is first or not _is_error(first.raised):
+                    return diagnosis
+                return diagnosis.model_copy(update={"unexplained": _headline(first.raised)})
+        return self._unknown(first, wanted, warned)
 
     def _meant(self, case: _Case, text: str) -> list[Meant]:
         """The notes that an exception can mean, the likeliest first."""
@@ -94,8 +100,8 @@ class Explainer:
             }
         )
 
-    def _unknown(self, case: _Case, language: Language) -> Diagnosis:
-        """No template matched: what its values and the search say."""
+    def _unknown(self, case: _Case, language: Language, warned: Sequence[Meant]) -> Diagnosis:
+        """No template matched: what its values, the search and the warnings beside it say."""
         raised = case.raised
         result = self._searched(raised)
         hit = result.hits[0] if result.hits else None
@@ -115,7 +121,9 @@ class Explainer:
                 "score": hit.score if hit else 0.0,
                 "explanation": explanation,
                 "remedy": remedy,
-                "alternatives": tuple([*others[1:], *near][:ALTERNATIVES]),
+                "alternatives": tuple(
+                    [*self._candidates(warned, language), *others[1:], *near][:ALTERNATIVES]
+                ),
             }
         )
 
@@ -155,6 +163,16 @@ class _Case:
             user_frame=_quoted(user_frame(self.frames), self.code),
             torch_frames=torch_frames(self.frames),
         )
+
+
+def _is_error(raised: Raised) -> bool:
+    """Whether a program failed of it: a warning, a report or frames alone are not that."""
+    return bool(raised.type) and not raised.warning and not is_wrapper(raised)
+
+
+def _headline(raised: Raised) -> str:
+    first = raised.message.partition("\n")[0]
+    return f"{raised.type}: {first}" if first else raised.type
 
 
 def _prose(note: Note, heading: str, language: Language) -> str:

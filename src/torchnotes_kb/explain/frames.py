@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 from torchnotes_kb.sandbox.model import Frame
 
-__all__ = ["CPYTHON", "notebook_place", "pytest_place", "rich_place", "torch_frames", "user_frame"]
+__all__ = [
+    "CPYTHON",
+    "is_torch",
+    "notebook_place",
+    "pytest_place",
+    "rich_place",
+    "torch_frames",
+    "user_frame",
+]
 
 CPYTHON = re.compile(r'\s{0,40}File "([^"]{1,4000})", line (\d{1,9})(?:, in (.{1,400}))?\s*$')
 PATH = r"((?:[A-Za-z]:)?[^\s:][^:]{0,2000}\.py[xw]?)"
@@ -26,8 +34,9 @@ INSTALLED = re.compile(
     r"|[\\/](?:bin|Scripts)[\\/][^\\/.]{1,80}(?:\.exe[\\/]__main__\.py)?$"
     r"|[\\/]torch[\\/](?:nn|_tensor|autograd|optim|utils)"
 )
-STANDARD = re.compile(r"[\\/]lib[\\/](\w{1,40})", re.IGNORECASE)
-"""Windows has no `python3.x` in the path of the standard library."""
+STANDARD = re.compile(r"\\lib\\(\w{1,40})", re.IGNORECASE)
+"""Windows has no `python3.x` in the path of the standard library; elsewhere `lib` is the
+reader's."""
 TORCH = re.compile(r"[\\/]torch[\\/]|[\\/]torchvision[\\/]|[\\/]torchaudio[\\/]|torch[\\/]_")
 
 
@@ -39,7 +48,12 @@ def user_frame(frames: Sequence[Frame]) -> Frame | None:
 
 def torch_frames(frames: Sequence[Frame]) -> int:
     """How many frames are torch's."""
-    return sum(bool(INSTALLED.search(f.file) and TORCH.search(f.file)) for f in frames)
+    return sum(is_torch(frame) for frame in frames)
+
+
+def is_torch(frame: Frame) -> bool:
+    """Whether a frame is in torch's own code."""
+    return bool(INSTALLED.search(frame.file) and TORCH.search(frame.file))
 
 
 def _is_installed(file: str) -> bool:

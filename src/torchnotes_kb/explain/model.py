@@ -90,6 +90,8 @@ class Diagnosis(Frozen):
     """The last frame outside installed packages."""
     torch_frames: int = 0
     """How many frames of torch were folded."""
+    unexplained: str = ""
+    """A later error of the text that no note explains; this one came before it."""
     undecided: bool = False
     """Another note has the same message, and nothing in the text tells which is meant."""
     tell: str = ""

@@ -28,6 +28,9 @@ MIN_WORDS = 3
 """A message of fewer fixed words is everywhere."""
 LEAST = 0.8
 """Share of a site's words that a message must hold, in order, to be its message."""
+FEW, MOSTLY, PARTLY = 4, 0.8, 0.25
+"""A site of few words must cover most of the message, or "list index out of range" would be the one
+of torch's that says "index {} is out of range"; others a part, as values may be long."""
 CANDIDATES = 50
 MAX_MESSAGE = 2000
 MAX_CONDITION = 300
@@ -115,7 +118,8 @@ def _in_order(wanted: tuple[str, ...], words: list[str]) -> float:
             continue
         found += 1
     covered = found / len(words)
-    return found / len(wanted) * (1.0 if covered >= 0.25 else 0.5)  # noqa: PLR2004 - see above
+    enough = covered >= (MOSTLY if len(wanted) <= FEW else PARTLY)
+    return found / len(wanted) * (1.0 if enough else 0.5)
 
 
 @contextmanager

@@ -22,7 +22,9 @@ WORDS = {
         "near": "nearest notes, not believed to answer:",
         "site": "torch raises it at {file}:{line} in {function}",
         "when": "when",
-        "folded": "{count} frames of torch folded",
+        "folded": "{count} frame{plural} of torch folded",
+        "cut_off": "(the exception is missing: the text ends before it)",
+        "later": "(this came before {said}, which no note explains)",
         "proof": "failing example: {text}",
         "wordings": "other releases",
         "same": "here: same message in this runtime (torch {torch})",
@@ -44,6 +46,8 @@ WORDS = {
         "site": "torch 在 {file}:{line} 的 {function} 中抛出",
         "when": "条件",
         "folded": "折叠了 torch 的 {count} 个栈帧",
+        "cut_off": "（缺少异常本身：文本在它之前就断了）",
+        "later": "（在它之后还有 {said}，没有条目解释）",
         "proof": "报错示例：{text}",
         "wordings": "其他版本",
         "same": "本环境：报同样的信息（torch {torch}）",
@@ -62,12 +66,14 @@ def render_text(diagnosis: Diagnosis) -> str:
 
 
 def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
-    head = f"{diagnosis.error_type}: " if diagnosis.error_type else ""
-    yield head + diagnosis.message.partition("\n")[0]
+    first_line = diagnosis.message.partition("\n")[0]
+    yield ": ".join(part for part in (diagnosis.error_type, first_line) if part) or words["cut_off"]
     frame = diagnosis.user_frame
     if frame is not None:
         code = f"    {frame.source}" if frame.source else ""
-        folded = words["folded"].format(count=diagnosis.torch_frames)
+        folded = words["folded"].format(
+            count=diagnosis.torch_frames, plural="s" * (diagnosis.torch_frames != 1)
+        )
         more = f"  ({folded})" if diagnosis.torch_frames else ""
         yield f"{words['where']}: {frame.file}:{frame.line} {frame.function}{more}"
         if code:
@@ -79,6 +85,8 @@ def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
         yield words["likely"].format(score=diagnosis.score)
     if diagnosis.title:
         yield diagnosis.title
+    if diagnosis.unexplained:
+        yield words["later"].format(said=diagnosis.unexplained)
     if diagnosis.undecided and diagnosis.tell:
         yield words["if"].format(tell=diagnosis.tell)
     if diagnosis.explanation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from torchnotes_kb.explain.frames import is_torch
 from torchnotes_kb.notes.model import Language
 from torchnotes_kb.notes.template import Template
 from torchnotes_kb.sandbox.model import Frame
@@ -20,6 +21,8 @@ class Tell:
     """Empty where no frame would show it."""
     text: str
     text_zh: str
+    caller: tuple[str, ...] = ()
+    """Words that decide where the nearest frame outside torch has one of them."""
     borrowed: tuple[str, ...] = ()
     """Templates of other notes' messages that this note explains too, where the frames say so."""
 
@@ -48,6 +51,8 @@ TELLS = {
         ("position", "wpe", "pos_emb"),
         "the table is one of positions and the sequence is longer than it",
         "查的是位置编码表，而序列比它长",
+        caller=("position_emb", "pos_emb", "wpe(", "embed_positions"),
+        borrowed=(OUT_OF_RANGE,),
     ),
     "gather-index-semantics": Tell(
         (".gather(", "take_along_dim("),
@@ -129,6 +134,9 @@ def weigh(note_id: str, frames: Sequence[Frame]) -> int:
     known = TELLS.get(note_id)
     if known is None or not known.words or not frames:
         return 0
+    caller = next((frame for frame in reversed(frames) if not is_torch(frame)), None)
+    if caller is not None and any(word in caller.source for word in known.caller):
+        return len(frames) + 1
     for distance, frame in enumerate(reversed(frames)):
         text = f"{frame.file} {frame.function} {frame.source}"
         if any(word in text for word in known.words):
