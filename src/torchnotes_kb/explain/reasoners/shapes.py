@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from torchnotes_kb.explain.reasoners.base import Case, Reason, Reasoner, elements, show, sizes
 
 __all__ = ["REASONERS"]
+
+WRITTEN_OUT = re.compile(r"\S @ \S|\b(?:matmul|b?mm)\(")
+DIMENSIONS = re.compile(r"\b(\d)D\b")
 
 
 def _matrix_product(case: Case) -> Reason | None:
     left, right = case.shape("left"), case.shape("right")
     if len(left) != 2 or len(right) != 2:  # noqa: PLR2004 - matrices
         return None
+    if _written_by_hand(case):
+        return _own_product(left, right)
     rows, given = left
     wanted, out = right
     linear = f"nn.Linear({given}, {out})"
@@ -37,6 +44,29 @@ def _matrix_product(case: Case) -> Reason | None:
     )
 
 
+def _written_by_hand(case: Case) -> bool:
+    """Whether the last frame is a product written out, with no layer behind it."""
+    source = case.frames[-1].source if case.frames else ""
+    return WRITTEN_OUT.search(source) is not None
+
+
+def _own_product(left: tuple[int, ...], right: tuple[int, ...]) -> Reason:
+    turned = left[1] == right[1]
+    return Reason(
+        f"The left matrix is {show(left)}, the right one {show(right)}: the left one's {left[1]} "
+        f"columns must be as many as the right one's {right[0]} rows.",
+        f"左边的矩阵是 {show(left)}，右边的是 {show(right)}：左边的列数 {left[1]} 必须等于右边的行数 "
+        f"{right[0]}。",
+        f"Both have {left[1]} columns: turn the right one, a @ b.T gives {show((left[0], right[0]))}."
+        if turned
+        else "Print both shapes in front of this line; one of them is turned or was computed for "
+        "another size.",
+        f"两边都是 {left[1]} 列：把右边转置，a @ b.T 得到 {show((left[0], right[0]))}。"
+        if turned
+        else "在这一行前面打印两个 shape：其中一个方向反了，或者尺寸算错了。",
+    )
+
+
 def _conv_channels(case: Case) -> Reason:
     weight, given = case.shape("weight"), case.number("given")
     wanted, out = case.number("wanted"), weight[0]
@@ -46,8 +76,9 @@ def _conv_channels(case: Case) -> Reason:
         f" The last dimension has {wanted}: the input seems to be channels-last." if last else ""
     )
     order_zh = f"最后一维恰好是 {wanted}，输入很可能是通道在后的排列。" if last else ""
-    mend = "x.permute(0, 3, 1, 2)" if last else f"a convolution built with in_channels={given}"
-    mend_zh = "x.permute(0, 3, 1, 2)" if last else f"把卷积层改成 in_channels={given}"
+    move = _channels_first(shape, weight)
+    mend = move if last else f"a convolution built with in_channels={given}"
+    mend_zh = f"写成 {move}" if last else f"把卷积层改成 in_channels={given}"
     return Reason(
         f"The convolution was built for {wanted} input channels (weight {show(weight)}: {out} "
         f"filters), the input {show(shape)} has {given}.{order}",
@@ -58,8 +89,19 @@ def _conv_channels(case: Case) -> Reason:
     )
 
 
+def _channels_first(shape: tuple[int, ...], weight: tuple[int, ...]) -> str:
+    """Channels from the end to where a convolution wants them, with or without a batch."""
+    if len(shape) == len(weight) == 4:  # noqa: PLR2004 - a batch of images
+        return "x.permute(0, 3, 1, 2)"
+    return f"x.movedim(-1, {len(shape) - (len(weight) - 2) - 1})"
+
+
 def _view(case: Case) -> Reason:
     shape, count = case.shape("shape"), case.number("count")
+    whole_rows = min(shape) > 0 and count % elements(shape[1:]) == 0
+    smaller = whole_rows and count < elements(shape)
+    if len(shape) > 1 and min(shape) > 0 and not smaller and count % shape[0] == 0:
+        return _view_of_samples(shape, count)
     fixed = elements([size for size in shape if size > 0])
     if -1 in shape:
         needs = f"{show(shape)} needs a multiple of {fixed} elements"
@@ -67,23 +109,45 @@ def _view(case: Case) -> Reason:
     else:
         needs = f"{show(shape)} holds {fixed} elements"
         needs_zh = f"{show(shape)} 需要 {fixed} 个元素"
-    rest = [size for size in shape[1:] if size > 0]
+    rest = shape[1:]
     per_row = elements(rest)
-    fits = -1 not in shape and count % per_row == 0
-    whole = (
-        f" {count} = {count // per_row} × {per_row}: the first size could be -1." if fits else ""
-    )
-    whole_zh = f"{count} = {count // per_row} × {per_row}，第一维可以写 -1。" if fits else ""
+    fits = bool(rest) and whole_rows
+    whole = whole_zh = ""
+    if fits:
+        whole = f" {count} = {count // per_row} × {per_row}: the first size could be -1."
+        whole_zh = f"{count} = {count // per_row} × {per_row}，第一维可以写 -1。"
+    if smaller:
+        whole = f" {count} = {count // per_row} × {per_row}: a smaller batch, as the last one is."
+        whole_zh = f"{count} = {count // per_row} × {per_row}：批更小，最后一批常常如此。"
     sizes_text = ", ".join(map(str, rest))
     return Reason(
         f"{needs}, the tensor has {count}.{whole}",
         f"{needs_zh}，而张量有 {count} 个。{whole_zh}",
-        f"Write x.view(-1, {sizes_text}) or x.flatten(1) and check x.shape first."
+        f"Write x.view(x.size(0), {sizes_text}), which is right for batches of any size."
+        if smaller
+        else f"Write x.view(-1, {sizes_text}) or x.flatten(1) and check x.shape first."
         if fits
         else "Print x.shape: an earlier layer gives another size than you computed.",
-        f"写成 x.view(-1, {sizes_text}) 或 x.flatten(1)，并先看看 x.shape。"
+        f"写成 x.view(x.size(0), {sizes_text})，批多大都对。"
+        if smaller
+        else f"写成 x.view(-1, {sizes_text}) 或 x.flatten(1)，并先看看 x.shape。"
         if fits
         else "先打印 x.shape：前面某一层的输出大小和你算的不一样。",
+    )
+
+
+def _view_of_samples(shape: tuple[int, ...], count: int) -> Reason:
+    """The batch is right and each sample is of another size: -1 would mix the samples up."""
+    batch, given, wanted = shape[0], count // shape[0], elements(shape[1:])
+    return Reason(
+        f"{show(shape)} holds {batch * wanted} elements, the tensor has {count} = {batch} × {given}: "
+        f"each of the {batch} has {given} elements and not {wanted}.",
+        f"{show(shape)} 需要 {batch * wanted} 个元素，而张量有 {count} = {batch} × {given} 个："
+        f"{batch} 个样本每个有 {given} 个元素，而不是 {wanted} 个。",
+        f"Keep the batch and let the rest follow: x.flatten(1) gives ({batch}, {given}); the layer "
+        f"after it takes {given} features. A -1 in front would mix the samples up.",
+        f"保住批维，其余自动算：x.flatten(1) 得到 ({batch}, {given})，后面的层接收 {given} 个特征。"
+        "第一维写 -1 会把样本混在一起。",
     )
 
 
@@ -104,7 +168,7 @@ def _cat(case: Case) -> Reason:
     number = case.number("number")
     return Reason(
         f"Tensors are joined along dimension {dim}; all other sizes must agree. Tensor number "
-        f"{number} of the list has {given} where the first has {wanted}.",
+        f"{number} of the list, counted from 0, has {given} where the first has {wanted}.",
         f"沿第 {dim} 维拼接时，其余各维必须相同。列表里第 {number} 个张量（从 0 数）的大小是 {given}，"
         f"而第一个是 {wanted}。",
         f"A difference of {abs(wanted - given)} usually comes from an odd size that was halved and "
@@ -170,12 +234,22 @@ def _input_size(case: Case) -> Reason:
 
 def _stacked_dims(case: Case) -> Reason:
     shape = sizes(case.values["shape"])
+    most = max((int(dims) for dims in DIMENSIONS.findall(case.message)), default=len(shape))
+    if len(shape) > most:
+        return Reason(
+            f"The layer takes at most {most} dimensions and got {len(shape)}, {show(shape)}.",
+            f"这一层最多接收 {most} 维，实际得到 {len(shape)} 维：{show(shape)}。",
+            "Merge what is too many into the batch, x.flatten(0, 1), and undo it behind the layer; or "
+            "take out a dimension of size 1 with squeeze(dim).",
+            "把多出来的维并进批维：x.flatten(0, 1)，过了这一层再还原；或者用 squeeze(dim) 去掉长度为 1 的维。",
+        )
     return Reason(
         f"The layer got an input of {len(shape)} dimensions, {show(shape)}.",
         f"这一层收到的输入是 {len(shape)} 维：{show(shape)}。",
         "A single sample lacks its batch dimension: x.unsqueeze(0). A grey image lacks its channel: "
-        "x.unsqueeze(1).",
-        "单个样本缺少批维：x.unsqueeze(0)；灰度图缺少通道维：x.unsqueeze(1)。",
+        "x.unsqueeze(1). Rows of pixels are to be images again: x.view(-1, channels, height, width).",
+        "单个样本缺少批维：x.unsqueeze(0)；灰度图缺少通道维：x.unsqueeze(1)；"
+        "展平成行的像素要还原成图像：x.view(-1, 通道, 高, 宽)。",
     )
 
 

@@ -67,9 +67,18 @@ def _target(case: Case) -> Reason:
 
 def _bounds(case: Case) -> Reason:
     index, dim, size = case.number("index"), case.number("dim"), case.number("size")
+    if size == 0:
+        return Reason(
+            f"Index {index} is asked for in dimension {dim}, which is empty.",
+            f"在第 {dim} 维取下标 {index}，而这一维是空的。",
+            "Ask x.numel() or len(x) first: a filter, a mask or a detector found nothing.",
+            "先判断 x.numel() 或 len(x)：过滤、掩码或检测的结果是空的。",
+        )
+    from_end, from_end_zh = (f", or {-size} … -1", f"，或 {-size} 到 -1") if index < 0 else ("", "")
     return Reason(
-        f"Index {index} is asked for in dimension {dim}, which has {size} elements: 0 … {size - 1}.",
-        f"在第 {dim} 维取下标 {index}，而这一维只有 {size} 个元素：0 到 {size - 1}。",
+        f"Index {index} is asked for in dimension {dim}, which has {size} elements: 0 … {size - 1}"
+        f"{from_end}.",
+        f"在第 {dim} 维取下标 {index}，而这一维只有 {size} 个元素：0 到 {size - 1}{from_end_zh}。",
         "Count from 0, and check that the index was computed for this dimension.",
         "下标从 0 开始；确认这个下标是按这一维算的。",
     )
@@ -78,7 +87,7 @@ def _bounds(case: Case) -> Reason:
 def _dtypes(case: Case) -> Reason:
     first, second = case.word("first"), case.word("second")
     mend = _converted({first.lower(), second.lower()})
-    mend = mend or f"convert the one to the other, x.to(torch.{second.lower()})"
+    mend = mend or f"convert the one to the other, x.to({_wider(first, second)})"
     return Reason(
         f"One operand is {first}, the other {second}; this operation mixes no types.",
         f"一个操作数是 {first}，另一个是 {second}；这个操作不会自动转换类型。",
@@ -99,6 +108,15 @@ def _expected_dtype(case: Case) -> Reason:
         f"这个操作在此处需要 {wanted}，得到的却是 {given}。",
         mend or f"x = x.to(torch.{wanted.lower()})",
         mend or f"x = x.to(torch.{wanted.lower()})",
+    )
+
+
+def _wider(first: str, second: str) -> str:
+    """The type of two that loses nothing: complex before floating, floating before integers."""
+    order = ("ComplexDouble", "ComplexFloat", "Double", "Float", "BFloat16", "Half", "Long", "Int")
+    widest = next((name for name in order if name in {first, second}), second)
+    return {"ComplexFloat": "torch.cfloat", "ComplexDouble": "torch.cdouble"}.get(
+        widest, f"torch.{widest.lower()}"
     )
 
 
@@ -144,9 +162,13 @@ def _memory(case: Case) -> Reason | None:
             "Set PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True before starting.",
             "启动前设置 PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True。",
         )
+    short, short_zh = f": {_mib(asked - free)} short.", f"，还差 {_mib(asked - free)}。"
+    if free >= asked:
+        short = ", but not to this process: a limit was set, or another process took them."
+        short_zh = "，但本进程用不到：设了上限，或被别的进程占用。"
     return Reason(
-        f"{text}: {_mib(asked - free)} short.",
-        f"{text_zh}，还差 {_mib(max(asked - free, 0))}。",
+        f"{text}{short}",
+        f"{text_zh}{short_zh}",
         "Smaller batch with gradient accumulation, autocast, activation checkpointing; and look for "
         "tensors kept with their graph (total += loss).",
         "减小批大小并做梯度累积、用 autocast、激活检查点；并检查是否保留了带计算图的张量（total += loss）。",
