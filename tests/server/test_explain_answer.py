@@ -41,3 +41,9 @@ def test_what_only_the_reader_can_tell_is_said() -> None:
     text = text_of(PLAIN.model_copy(update=undecided))
     assert "Other notes list this message too; this is the one if it is small." in text
     assert "- Other cause: Two (id two, 1.00), if it is large" in text
+
+
+def test_a_later_error_that_no_note_explains_is_named() -> None:
+    said = "This came before KeyError: 'x', which no note explains."
+    assert said in text_of(PLAIN.model_copy(update={"unexplained": "KeyError: 'x'"}))
+    assert "This came before" not in text_of(PLAIN)

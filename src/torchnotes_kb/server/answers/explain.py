@@ -55,6 +55,7 @@ def _cut(diagnosis: Diagnosis, most: int) -> DiagnosisAnswer:
         title=diagnosis.title,
         score=round(diagnosis.score, 3),
         by_message=diagnosis.signature is not None,
+        unexplained=clip(diagnosis.unexplained, 60),
         undecided=diagnosis.undecided,
         tell=clip(diagnosis.tell, 60),
         language=diagnosis.language,
@@ -119,6 +120,11 @@ def _explained(answer: DiagnosisAnswer) -> list[str]:
     lines = [
         f"{hedge}{answer.title} (id {answer.note_id}, score {answer.score:.2f})",
         describe_proofs(answer.proof),
+        *(
+            [f"This came before {answer.unexplained}, which no note explains."]
+            if answer.unexplained
+            else []
+        ),
         *([] if answer.by_message else ["No note lists this message; its words led to this one."]),
         *(
             [f"Other notes list this message too; this is the one if {answer.tell}."]

@@ -138,6 +138,8 @@ class DiagnosisAnswer(Answer):
     """Probability that this is the right note."""
     by_message: bool = False
     """Whether the note lists this message; if not, search proposes the note by its words."""
+    unexplained: str = ""
+    """A later error of the text that no note explains; this one came before it."""
     undecided: bool = False
     """Another note lists the same message, and nothing in the text tells which is meant."""
     tell: str = ""
