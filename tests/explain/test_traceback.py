@@ -148,6 +148,23 @@ def test_torchruns_box_comes_after_what_the_rank_said() -> None:
 
 
 @pytest.mark.parametrize(
+    "after",
+    [
+        "E1129 11:03:59.489000 18719 torch/distributed/elastic/multiprocessing/api.py:1002] failed "
+        "(exitcode: 1) local_rank: 0 (pid: 18795) of binary: /usr/bin/python",
+        "2024-05-01 10:00:00,123 - INFO - train - shutting down",
+        "[W612 03:25:40.112 ProcessGroupNCCL.cpp:1496] Warning: destroy_process_group() was not called",
+    ],
+)
+def test_a_line_of_the_log_does_not_belong_to_the_message_before_it(after: str) -> None:
+    raised = by_cause(parse(f"{PLAIN}{after}\n"))[0]
+    assert raised.message == MESSAGE
+    stamp = "2024-05-01 10:00:00,123 - ERROR - train - "
+    both = f"{prefixed(stamp)}{stamp}and more\n"
+    assert by_cause(parse(both))[0].message == f"{MESSAGE}\nand more"
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
         ("RuntimeError: a b", "RuntimeError", "a b"),

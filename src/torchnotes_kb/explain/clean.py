@@ -23,6 +23,8 @@ TIME = re.compile(
     r"|\[?\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?\]?"
     r"|[IWEF]\d{4} \d{2}:\d{2}:\d{2}\.\d{1,9} \d{1,9} \S{1,80}\]"
 )
+NATIVE = re.compile(r"\[[IWEF]\d{3,4} \d{2}:\d{2}:\d{2}\.")
+"""How torch's C++ begins a line of its log; what follows says more than the label."""
 LEVEL = re.compile(
     r"\s{0,4}(?:[-|:]\s?)?\[?(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL|stderr|stdout)\]?"
     r"(?:\s?[-|:])?"
@@ -41,9 +43,16 @@ Line = tuple[str, str]
 
 def clean_lines(text: str) -> Iterator[Line]:
     """Each line as (rank, text): what interleaved processes wrote can be told apart by rank."""
-    lines = [_strip(_plain(raw)) for raw in text.replace("\r\n", "\n").split("\n")]
+    read = [_strip(_plain(raw)) for raw in text.replace("\r\n", "\n").split("\n")]
+    lines = [line for line, _ in read]
     labels = _labels(lines)
-    return iter([_unlabelled(line, labels) for line in lines] if labels else lines)
+    known = [_unlabelled(line, labels) for line in lines] if labels else lines
+    was_logged: dict[str, bool] = {}
+    for line, (_, logged) in zip(known, read, strict=True):
+        if logged and not was_logged.get(line[0], True):
+            yield line[0], ""  # a logger's line is no more of the message that was printed plainly
+        was_logged[line[0]] = logged
+        yield line
 
 
 def _plain(raw: str) -> str:
@@ -51,12 +60,14 @@ def _plain(raw: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
 
 
-def _strip(line: str) -> Line:
-    rank = ""
+def _strip(line: str) -> tuple[Line, bool]:
+    """The line, and whether a logger wrote it, which is seen by its time."""
+    rank, logged = "", False
     stripped = line
     for _ in range(3):
         before = stripped
         time = TIME.match(stripped)
+        logged = logged or bool(time or NATIVE.match(stripped))
         if time:
             rest = stripped[time.end() :]
             level = LEVEL.match(rest)
@@ -73,7 +84,7 @@ def _strip(line: str) -> Line:
                 stripped = stripped.rstrip().removesuffix("\u2502")  # a box has two sides
         if stripped == before:
             break
-    return rank, stripped
+    return (rank, stripped), logged
 
 
 def _labels(lines: Sequence[Line]) -> list[re.Pattern[str]]:
