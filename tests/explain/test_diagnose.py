@@ -72,6 +72,10 @@ def test_what_ends_before_the_exception_is_said_to() -> None:
     assert where == "where: /w/a.py:3 f"
 
 
+def test_a_message_of_megabytes_is_not_printed_again() -> None:
+    assert len(render_text(kb().explain(f"ValueError: {'x ' * 1_000_000}"))) < 10_000
+
+
 def test_one_frame_is_one_frame() -> None:
     site = "/opt/lib/python3.11/site-packages/torch/nn/functional.py"
     frame = f'  File "{site}", line 9, in f\n    g()\n'

@@ -60,14 +60,17 @@ WORDS = {
 }
 
 
+MAX_HEADLINE = 2000
+"""Characters: a message may hold all that was printed of a tensor or a file."""
+
+
 def render_text(diagnosis: Diagnosis) -> str:
     """The diagnosis, shortest useful things first."""
     return "\n".join(_lines(diagnosis, WORDS[diagnosis.language]))
 
 
 def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
-    first_line = diagnosis.message.partition("\n")[0]
-    yield ": ".join(part for part in (diagnosis.error_type, first_line) if part) or words["cut_off"]
+    yield _headline(diagnosis) or words["cut_off"]
     frame = diagnosis.user_frame
     if frame is not None:
         code = f"    {frame.source}" if frame.source else ""
@@ -95,6 +98,13 @@ def _lines(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
         yield ""
         yield f"{words['fix']}: {diagnosis.remedy}"
     yield from _rest(diagnosis, words)
+
+
+def _headline(diagnosis: Diagnosis) -> str:
+    first_line = diagnosis.message.partition("\n")[0]
+    if len(first_line) > MAX_HEADLINE:
+        first_line = f"{first_line[:MAX_HEADLINE]}…"
+    return ": ".join(part for part in (diagnosis.error_type, first_line) if part)
 
 
 def _rest(diagnosis: Diagnosis, words: dict[str, str]) -> Iterator[str]:
