@@ -158,6 +158,17 @@ def test_a_proof_says_what_this_torch_says_now(kb: Run) -> None:
     assert same["reproduction"]["kind"] == "same"
 
 
+def test_a_snippet_that_raises_is_verified_with_its_diagnosis(kb: Run) -> None:
+    code = "raise IndexError('Target 3 is out of bounds.')"
+    text = kb("verify", "-", stdin=code)
+    assert text.returncode == 1
+    assert "kb show ce-target-out-of-bounds" in text.stdout
+    answer = json.loads(kb("verify", "-", "--json", stdin=code).stdout)
+    assert answer["results"][0]["diagnosis"]["note"] == "ce-target-out-of-bounds"
+    answer = json.loads(kb("verify", "-", "--json", stdin="print(1)").stdout)
+    assert answer["results"][0]["diagnosis"] is None
+
+
 def test_nothing_to_explain_is_wrong_usage(kb: Run) -> None:
     assert kb("explain", "-").returncode == 2
 

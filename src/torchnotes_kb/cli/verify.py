@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torchnotes_kb.cli.common import Exit, JsonOption, console, emit_json, guarded, open_kb, stop
+from torchnotes_kb.cli.common import (
+    Exit,
+    JsonOption,
+    console,
+    emit_json,
+    guarded,
+    open_kb,
+    stop,
+    to_plain,
+)
+from torchnotes_kb.cli.explain import print_diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import Console
 
+    from torchnotes_kb.explain.model import Diagnosis
     from torchnotes_kb.kb import KnowledgeBase
     from torchnotes_kb.notes.model import Note
     from torchnotes_kb.verify.model import Result
@@ -69,6 +80,7 @@ def verify(
         results = list(_run_snippets(kb, snippets, expect, timeout))
         results += _run_notes(kb, notes, save=save)
         facts = kb.runtime()
+        diagnoses = [_diagnose(kb, result) for result in results]
     if json:
         described = {
             "name": facts.name,
@@ -76,12 +88,27 @@ def verify(
             "python": facts.python,
             "platform": facts.platform,
         }
-        emit_json({"runtime": described, "results": results})
+        told = [
+            {**to_plain(result), "diagnosis": diagnosis}
+            for result, diagnosis in zip(results, diagnoses, strict=True)
+        ]
+        emit_json({"runtime": described, "results": told})
     else:
         where = f"torch {facts.torch}, Python {facts.python}, {facts.platform}"
         _show(results, where, console())
+        for diagnosis in diagnoses:
+            if diagnosis is not None and diagnosis.note is not None:
+                print_diagnosis(diagnosis)
     refuted = any(result.verdict.kind == "refuted" for result in results)
     return Exit.NOTHING if refuted else Exit.OK
+
+
+def _diagnose(kb: KnowledgeBase, result: Result) -> Diagnosis | None:
+    """What the exception of a reader's own snippet means; a note explains its own."""
+    raised = result.run.exception if result.run and result.note_id is None else None
+    if raised is None:
+        return None
+    return kb.explain(raised.traceback or f"{raised.type}: {raised.message}")
 
 
 def _sort_out(targets: list[str], kb: KnowledgeBase) -> tuple[list[tuple[str, str]], list[Note]]:
