@@ -117,7 +117,10 @@ class Library:
         Raises:
             NoteNotFoundError: there is none; `near` are ids that look alike.
         """
-        found = self._read.get(note_id) or self._read_one(note_id) or self._by_id.get(note_id)
+        found = self._read.get(note_id)
+        if found is None and "bundled" not in vars(self):
+            found = self._read_one(note_id)
+        found = found or self._by_id.get(note_id)
         if found is None:
             raise NoteNotFoundError(note_id, self._near(note_id))
         self._read[note_id] = found

@@ -115,11 +115,6 @@ def test_a_list_is_one_block_of_prose_in_its_language(good_note: str) -> None:
         ("tags: [shapes]", "tag: [shapes]", (9, "unknown field `tag`")),
         ("kind: error", "kind: errors", (3, "`kind`: Input should be 'error', 'idiom' or 'page'")),
         ("title: The", "tilte: The", (1, "`title`: Field required")),
-        (
-            "id: too-small",
-            "id: [",
-            (4, "front matter is not YAML: expected ',' or ']', but got ':'"),
-        ),
         ("## Symptom", "Before.\n\n## Symptom", (14, "text before the first section")),
         ("有东西太小。", "    indented", (17, "indented code is not run")),
         ("有东西太小。", "<div>html</div>", (17, "HTML and rules have no place in a note")),
@@ -130,6 +125,13 @@ def test_each_mistake_is_found_at_its_line(
 ) -> None:
     assert old in good_note
     assert finding in problems(good_note.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(("value", "line"), [("id: [", 4), ("id: 2026-13-45", 1), ("id: *x", 2)])
+def test_front_matter_that_is_no_yaml_is_a_finding(good_note: str, value: str, line: int) -> None:
+    (finding, *_) = problems(good_note.replace("id: too-small", value, 1))
+    assert finding[0] == line
+    assert finding[1].startswith("front matter is not YAML: ")
 
 
 def test_all_findings_come_at_once(good_note: str) -> None:

@@ -16,6 +16,7 @@ from torchnotes_kb.notes.proof import Proof
 
 __all__ = ["Ledger"]
 
+Key = tuple[str, str, str, str, str]
 PROOFS: TypeAdapter[tuple[Proof, ...]] = TypeAdapter(tuple[Proof, ...])
 
 
@@ -23,7 +24,8 @@ class Ledger:
     """Proofs by note. Reading never fails on a missing file: nothing is proven then."""
 
     def __init__(self, proofs: Iterable[Proof] = ()) -> None:
-        self._proofs = {_key(proof): proof for proof in proofs}
+        self._by_note: dict[str, dict[Key, Proof]] = {}
+        self.record(proofs)
 
     @classmethod
     def load(cls, path: Path) -> Ledger:
@@ -45,37 +47,34 @@ class Ledger:
         lines = {example.line for example in note.examples}
         found = [
             proof.model_copy(update={"stale": proof.stale or proof.example not in order})
-            for proof in self._proofs.values()
-            if proof.note_id == note.id and (proof.example in order or proof.line in lines)
+            for proof in self._of(note.id)
+            if proof.example in order or proof.line in lines
         ]
         return tuple(sorted(found, key=lambda proof: (proof.line, proof.torch, proof.platform)))
 
     def of_examples(self, note_id: str, examples: Sequence[str]) -> tuple[Proof, ...]:
         """The proofs of these examples of a note, in their order, without the note at hand."""
         order = {example: number for number, example in enumerate(examples)}
-        found = [
-            proof
-            for proof in self._proofs.values()
-            if proof.note_id == note_id and proof.example in order
-        ]
+        found = [proof for proof in self._of(note_id) if proof.example in order]
         return tuple(sorted(found, key=lambda proof: (order[proof.example], proof.torch)))
 
     def record(self, proofs: Iterable[Proof]) -> None:
         """Replace what is known of these examples in these runtimes."""
-        self._proofs.update((_key(proof), proof) for proof in proofs)
+        for proof in proofs:
+            self._by_note.setdefault(proof.note_id, {})[_key(proof)] = proof
 
     def keep(self, notes: Iterable[Note]) -> None:
         """Forget proofs of examples that no note has any more."""
-        known = {(note.id, example.sha256) for note in notes for example in note.examples}
-        self._proofs = {
-            key: proof
-            for key, proof in self._proofs.items()
-            if (proof.note_id, proof.example) in known
-        }
+        kept = []
+        for note in notes:
+            known = {example.sha256 for example in note.examples}
+            kept += [proof for proof in self._of(note.id) if proof.example in known]
+        self._by_note = {}
+        self.record(kept)
 
     def save(self, path: Path) -> None:
         """Write the ledger whole: a crash leaves the old one."""
-        ordered = sorted(self._proofs.values(), key=_key)
+        ordered = sorted(self.proofs, key=_key)
         rows = [proof.model_dump(mode="json", exclude={"stale"}) for proof in ordered]
         text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +88,12 @@ class Ledger:
     @property
     def proofs(self) -> tuple[Proof, ...]:
         """All of them, by note and line."""
-        return tuple(sorted(self._proofs.values(), key=lambda proof: (proof.note_id, proof.line)))
+        every = (proof for known in self._by_note.values() for proof in known.values())
+        return tuple(sorted(every, key=lambda proof: (proof.note_id, proof.line)))
+
+    def _of(self, note_id: str) -> Iterable[Proof]:
+        return self._by_note.get(note_id, {}).values()
 
 
-def _key(proof: Proof) -> tuple[str, str, str, str, str]:
+def _key(proof: Proof) -> Key:
     return (proof.note_id, proof.example, proof.torch, proof.python, proof.platform)
