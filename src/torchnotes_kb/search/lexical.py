@@ -12,7 +12,7 @@ from pathlib import Path
 from torchnotes_kb.index.terms import Clause, Field, TermIndex
 from torchnotes_kb.index.tokens import has_chinese, query_tokens
 
-__all__ = ["LexicalQuery", "QueryWord"]
+__all__ = ["LexicalQuery", "QueryWord", "stop_words"]
 
 DATA = Path(__file__).parent / "data"
 WEIGHTS = {Field.TITLE: 1.2, Field.SIGNATURE: 0.8, Field.TEXT: 1.0, Field.CODE: 0.5}
@@ -54,7 +54,7 @@ class LexicalQuery:
         How much a word says is counted over all the notes that are searched: in an index of its
         own a page of the user's would make every word common.
         """
-        tokens = [token for token in dict.fromkeys(query_tokens(text)) if token not in _stop()]
+        tokens = [token for token in dict.fromkeys(query_tokens(text)) if token not in stop_words()]
         known = {
             token: min(sum(terms.document_frequency(token) for terms in indexes), notes)
             for token in tokens
@@ -153,7 +153,7 @@ def _token(word: str) -> str:
 
 
 @cache
-def _stop() -> frozenset[str]:
+def stop_words() -> frozenset[str]:
     """Words that stand in every question, as tokens.
 
     The Chinese ones are listed as the segmenter cuts them: loading it is 0.1 s that an English

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from torchnotes_kb.index.passages import nameless
-from torchnotes_kb.notes.model import Language
+from torchnotes_kb.notes.model import Language, NoteKind
 from torchnotes_kb.search import legs
 from torchnotes_kb.search.calibration import Features, load_calibration
 from torchnotes_kb.search.filters import NoteFilter
@@ -24,13 +24,13 @@ from torchnotes_kb.search.lexical import LexicalQuery
 from torchnotes_kb.search.model import Hit, Near, SearchResult, Why
 from torchnotes_kb.search.query import answer_language, focus, holds_message, is_about_another
 from torchnotes_kb.search.signatures import SignatureMatcher
-from torchnotes_kb.search.snippet import snippet
+from torchnotes_kb.search.snippet import asked_words, said_of, snippet
 
 if TYPE_CHECKING:
     from torchnotes_kb.encoders.model import Encoder, Vectors
     from torchnotes_kb.index.cards import NoteCard
     from torchnotes_kb.index.index import Index
-    from torchnotes_kb.notes.model import Chunk, NoteKind
+    from torchnotes_kb.notes.model import Chunk
 
 __all__ = ["Ranking", "Searcher"]
 
@@ -246,28 +246,38 @@ class Searcher:
 
     def _hit(self, candidate: Candidate, query: str, language: Language, score: float) -> Hit:
         card = self.card(candidate.key)
-        chunk = self._chunk(candidate, card, language)
+        chunk, shown = self._passage(candidate, card, language, query)
         return Hit(
             note_id=card.id,
             chunk_id=chunk.id,
             kind=card.kind,
             title=card.title_in(language),
             section=chunk.section,
-            snippet=snippet(chunk.text or chunk.code, query),
+            snippet=shown,
             score=round(score, 4),
             examples=card.examples,
             why=Why(exact=bool(candidate.exact), **candidate.ranks),
         )
 
-    def _chunk(self, candidate: Candidate, card: NoteCard, language: Language) -> Chunk:
-        """The nearest section in the answer's language, or the one that says most."""
+    def _passage(
+        self, candidate: Candidate, card: NoteCard, language: Language, query: str
+    ) -> tuple[Chunk, str]:
+        """The section that answers, or the nearest one where that says more of what was asked."""
         index = self._indexes[candidate.key[0]]
         chunks = [index.chunk(row) for row in card.chunks]
+        spoken = [chunk for chunk in chunks if chunk.lang is language and chunk.text] or chunks
         nearest = index.chunk(candidate.chunk).section if candidate.chunk is not None else ""
-        return _first_of(
-            (ANSWERS.get(nearest, nearest), nearest, *PREFERRED),
-            [chunk for chunk in chunks if chunk.lang is language and chunk.text] or chunks,
-        )
+        wanted = ANSWERS.get(nearest, nearest)
+        first = "Answer" if card.kind is NoteKind.IDIOM else wanted
+        passages = [
+            (chunk, snippet(chunk.text or chunk.code, query))
+            for chunk in (
+                _first_of((first, wanted, nearest, *PREFERRED), spoken),
+                _first_of((wanted, nearest, *PREFERRED), spoken),
+            )
+        ]
+        asked = asked_words(query)
+        return max(passages, key=lambda passage: said_of(passage[1], asked))
 
 
 def _first_of(sections: Iterable[str], chunks: Sequence[Chunk]) -> Chunk:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 
 from torchnotes_kb.index.tokens import query_tokens
+from torchnotes_kb.search.lexical import stop_words
 
-__all__ = ["snippet"]
+__all__ = ["asked_words", "said_of", "snippet"]
 
 MOST = 320
-SENTENCE = re.compile(r"(?<=[.!?:;])\s+|(?<=[\u3002\uff01\uff1f\uff1b])|\n{2,}")
+SENTENCE = re.compile(r"(?<=[.!?:;])\s+|(?<=[\u3002\uff01\uff1f\uff1b\uff1a])|\n{2,}")
+OPEN = (":", "\uff1a")
+"""Ends of a sentence that something should follow, code for the most part."""
+
+
+def asked_words(query: str) -> frozenset[str]:
+    """The words of a query that say something."""
+    return frozenset(query_tokens(query)) - stop_words()
+
+
+def said_of(text: str, asked: AbstractSet[str]) -> int:
+    """How many of these words a text has."""
+    return len(asked & set(query_tokens(text)))
 
 
 def snippet(text: str, query: str) -> str:
@@ -25,18 +39,26 @@ def snippet(text: str, query: str) -> str:
     if len(flat) <= MOST:
         return flat
     sentences = [" ".join(part.split()) for part in SENTENCE.split(text) if part.strip()]
-    asked = set(query_tokens(query))
-    scores = [len(asked & set(query_tokens(sentence))) for sentence in sentences]
+    asked = asked_words(query)
+    scores = [said_of(sentence, asked) for sentence in sentences]
     start = max(
         range(len(sentences)),
         key=lambda place: (_ahead(scores, sentences, place), scores[place] > 0, -place),
     )
-    shown = ""
+    shown: list[str] = []
     for sentence in sentences[start:]:
-        if shown and len(shown) + 1 + len(sentence) > MOST:
+        if shown and len(_joined([*shown, sentence])) > MOST:
             break
-        shown = f"{shown} {sentence}".strip()
-    return shown if len(shown) <= MOST else shown[: MOST - 1].rstrip() + "…"
+        shown.append(sentence)
+    if len(shown) > 1 and shown[-1].endswith(OPEN):
+        shown.pop()
+    whole = _joined(shown)
+    return whole if len(whole) <= MOST else whole[: MOST - 1].rstrip() + "…"
+
+
+def _joined(sentences: list[str]) -> str:
+    """One after the other; Chinese has no spaces between sentences."""
+    return re.sub(r"(?<=[\u3002\uff01\uff1f\uff1b\uff1a]) ", "", " ".join(sentences))
 
 
 def _ahead(scores: list[int], sentences: list[str], start: int) -> int:
