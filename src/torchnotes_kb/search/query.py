@@ -14,6 +14,13 @@ __all__ = ["answer_language", "focus", "holds_message", "is_about_another", "pla
 
 ELSEWHERE = Path(__file__).parent / "data" / "elsewhere.txt"
 """Other libraries, tools and languages, by the names that questions use."""
+COMPARED = re.compile(
+    r"(?:\blike(?: in)?|\bas in|\bsimilar to|\bequivalent (?:of|to)|\bvs\.?"
+    r"|像|类似于?|相当于)\s*\Z",
+    re.IGNORECASE,
+)
+BEFORE = 24
+"""Characters in front of a name in which a comparison would stand."""
 OURS = re.compile(
     r"torch|(?<![a-z])tensors?(?![a-z])|张量|dataloader|state_dict|autograd|(?<![a-z])nn\.",
     re.IGNORECASE,
@@ -74,11 +81,21 @@ def holds_message(text: str) -> bool:
 def is_about_another(text: str) -> bool:
     """Whether it names another library or tool, and neither this one nor a tensor.
 
+    What is only compared with another is not about it.
+
     Example:
         >>> is_about_another("save a keras model"), is_about_another("keras layer in torch")
         (True, False)
+        >>> is_about_another("a model summary like keras")
+        False
     """
-    return _others().search(text) is not None and OURS.search(text) is None
+    text = text[:MOST]
+    if OURS.search(text):
+        return False
+    named = _others().finditer(text)
+    return any(
+        COMPARED.search(text[max(0, at.start() - BEFORE) : at.start()]) is None for at in named
+    )
 
 
 @cache
