@@ -6,8 +6,10 @@ import pytest
 
 from torchnotes_kb.explain.model import Diagnosis
 from torchnotes_kb.explain.render import render_text
+from torchnotes_kb.explain.tells import tell
 from torchnotes_kb.kb import KnowledgeBase
 from torchnotes_kb.notes.model import Language
+from torchnotes_kb.notes.overlap import overlaps
 
 SITE = "/opt/env/lib/python3.11/site-packages/torch"
 OUT_OF_RANGE = "IndexError: index out of range in self"
@@ -52,6 +54,18 @@ def raised(message: str, *frames: tuple[str, str, str]) -> str:
             ]
             + [(f"{SITE}/nn/functional.py", "embedding", "return torch.embedding(weight, input)")],
             "embedding-position-too-long",
+        ),
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 130674.91 GiB. GPU 0 has a "
+            "total capacity of 23.69 GiB of which 20.10 GiB is free.",
+            [("knn.py", "near", "d = torch.cdist(a, b)")],
+            "cuda-oom-huge-alloc",
+        ),
+        (
+            "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 7.79 GiB total "
+            "capacity; 5.10 GiB already allocated; 1.2 GiB free; 6 GiB reserved)",
+            [("train.py", "step", "loss.backward()")],
+            "cuda-oom",
         ),
         (OUT_OF_RANGE, [("q.py", "pick", "x.gather(1, a)")], "gather-index-semantics"),
         (OUT_OF_RANGE, [("q.py", "pick", "x.index_select(0, i)")], "index-out-of-bounds-dim"),
@@ -124,3 +138,15 @@ def test_what_nothing_decides_is_left_to_the_reader(message: str, notes: set[str
 def test_words_that_say_more_decide_where_no_frame_does() -> None:
     diagnosis = explain('Unexpected key(s) in state_dict: "state_dict".')
     assert (diagnosis.note, diagnosis.undecided) == ("checkpoint-dict-not-state-dict", False)
+
+
+def test_notes_with_the_same_message_have_words_that_tell_them_apart() -> None:
+    """Else the one that stands first in the alphabet would always win."""
+    found = {(o.note_id, o.signature, o.other, o.covering) for o in overlaps(kb().notes())}
+    shared = {
+        note
+        for note, signature, other, covering in found
+        if (other, covering, note, signature) in found
+    }
+    assert shared
+    assert {note for note in shared if not tell(note, Language.EN)} == set()

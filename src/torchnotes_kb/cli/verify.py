@@ -60,6 +60,9 @@ def verify(
         float | None, typer.Option(help="Seconds that one run may take.", min=0.1)
     ] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the proofs in the ledger.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 1 if what the ledger has is not so here.")
+    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 2,
     json: JsonOption = False,
 ) -> int:
@@ -74,9 +77,11 @@ def verify(
       kb verify notes.md
       echo 'import torch; print(torch.ones(2).sum())' | kb verify - --expect 'prints tensor(2.)'
       kb verify --save
+      kb verify --check
     """
     with open_kb(runtime=runtime, workers=jobs) as kb:
         snippets, notes = _sort_out(targets or [], kb)
+        kept = _kept(kb, notes) if check else {}
         results = list(_run_snippets(kb, snippets, expect, timeout))
         results += _run_notes(kb, notes, save=save)
         facts = kb.runtime()
@@ -100,7 +105,35 @@ def verify(
             if diagnosis is not None and diagnosis.note is not None:
                 print_diagnosis(diagnosis)
     refuted = any(result.verdict.kind == "refuted" for result in results)
-    return Exit.NOTHING if refuted else Exit.OK
+    differences = list(_differences(results, kept)) if check else []
+    for difference in differences:
+        console(stderr=True).print(f"ledger: {difference}", markup=False, soft_wrap=True)
+    return Exit.NOTHING if refuted or differences else Exit.OK
+
+
+def _kept(kb: KnowledgeBase, notes: list[Note]) -> dict[tuple[str, int], set[str]]:
+    """The verdicts that the ledger has on each example of the corpus as it is now, anywhere."""
+    known = set(kb.note_ids())
+    kept: dict[tuple[str, int], set[str]] = {}
+    for note in (note for note in notes if note.id in known):
+        kept.update({(note.id, example.line): set() for example in note.examples})
+        for proof in kb.proofs(note.id):
+            if not proof.stale:
+                kept[note.id, proof.line].add(proof.verdict.kind)
+    return kept
+
+
+def _differences(results: list[Result], kept: dict[tuple[str, int], set[str]]) -> Iterator[str]:
+    """Examples without a proof, and those that were proven; more than was proven is welcome."""
+    for result in results:
+        known = kept.get((result.note_id or "", result.example))
+        if known is None:
+            continue
+        name, verdict = f"{result.note_id}:{result.example}", result.verdict
+        if not known:
+            yield f"{name} is not in it: run `kb verify --save`"
+        elif "proven" in known and verdict.kind != "proven":
+            yield f"{name} was proven, is {verdict.kind}: {verdict.reason}"
 
 
 def _diagnose(kb: KnowledgeBase, result: Result) -> Diagnosis | None:

@@ -64,7 +64,7 @@ def rank_notes(
     for match in matches:
         if match.exact or (match.score >= NEAR_FROM and _says_it(message, match.template)):
             templates.setdefault(match.note_id, []).append(match)
-    found = [_meant(own, frames) for own in templates.values()]
+    found = [_meant(own, frames, message) for own in templates.values()]
     found += _borrowed(message, set(templates), frames) if found else []
     if any(meant.exact for meant in found):
         found = [meant for meant in found if meant.exact]
@@ -90,7 +90,7 @@ def undecided(found: Sequence[Meant]) -> bool:
     return same and alike and known and first.weight == second.weight
 
 
-def _meant(own: Sequence[SignatureMatch], frames: Sequence[Frame]) -> Meant:
+def _meant(own: Sequence[SignatureMatch], frames: Sequence[Frame], message: str) -> Meant:
     best = next((match for match in own if match.captured and _alike(match, own[0])), own[0])
     captured, words = dict(best.captured), _words(best)
     for match in own:
@@ -107,7 +107,7 @@ def _meant(own: Sequence[SignatureMatch], frames: Sequence[Frame]) -> Meant:
         words=_words(best),
         size=best.size,
         borrowed=False,
-        weight=weigh(best.note_id, frames),
+        weight=weigh(best.note_id, frames, message),
     )
 
 
@@ -126,7 +126,7 @@ def _borrowed(message: str, own: set[str], frames: Sequence[Frame]) -> list[Mean
             weight=weight,
         )
         for note_id, template, captured in borrowers(message)
-        if note_id not in own and (weight := weigh(note_id, frames)) >= 0
+        if note_id not in own and (weight := weigh(note_id, frames, message)) >= 0
     ]
 
 

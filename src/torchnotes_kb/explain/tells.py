@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,10 +26,14 @@ class Tell:
     """Words that decide where the nearest frame outside torch has one of them."""
     borrowed: tuple[str, ...] = ()
     """Templates of other notes' messages that this note explains too, where the frames say so."""
+    says: str = ""
+    """A pattern of the message's own values that decides; where it is not met, nothing is
+    borrowed."""
 
 
 OUT_OF_RANGE = "index out of range in self"
 OUT_OF_BOUNDS = "index {index:d} is out of bounds for dimension {dim:d} with size {size:d}"
+ASKED_FOR = "CUDA out of memory. Tried to allocate {asked}"
 AMBIGUOUS = "Boolean value of Tensor with more than one value is ambiguous"
 TELLS = {
     "loss-class-called-as-function": Tell(
@@ -71,6 +76,18 @@ TELLS = {
         "the failing line indexes a tensor, or calls index_select",
         "出错的那行在索引张量，或调用了 index_select",
         borrowed=(OUT_OF_RANGE,),
+    ),
+    "cuda-oom-huge-alloc": Tell(
+        (),
+        "the request is larger than any card, thousands of GiB",
+        "一次申请的显存比任何显卡都大，上千 GiB",
+        says=r"Tried to allocate (?:\d{4,}(?:\.\d+)? GiB|\d+(?:\.\d+)? [TPE]iB)",
+        borrowed=(
+            ASKED_FOR + ". GPU {gpu:d} has a total capacity of {total} of which {free} is free.",
+            ASKED_FOR + " (GPU {gpu:d}; {total} total capacity; {allocated} already allocated;"
+            " {free} free;",
+            ASKED_FOR,
+        ),
     ),
     "size-of-tensor-must-match": Tell(
         (), "two tensors of other sizes meet", "是另外两个大小不同的张量相遇"
@@ -126,12 +143,14 @@ TELLS = {
 }
 
 
-def weigh(note_id: str, frames: Sequence[Frame]) -> int:
-    """How much the frames speak for a note: the nearest to the error counts most.
+def weigh(note_id: str, frames: Sequence[Frame], message: str) -> int:
+    """How much message and frames speak for a note: the frame nearest to the error counts most.
 
     Below 0 where there are frames, and none of what would show.
     """
     known = TELLS.get(note_id)
+    if known is not None and known.says and re.search(known.says, message):
+        return len(frames) + 2
     if known is None or not known.words or not frames:
         return 0
     caller = next((frame for frame in reversed(frames) if not is_torch(frame)), None)
@@ -147,6 +166,8 @@ def weigh(note_id: str, frames: Sequence[Frame]) -> int:
 def borrowers(message: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Notes that could explain the message of another: id, template and values."""
     for note_id, known in TELLS.items():
+        if not re.search(known.says, message):
+            continue
         for text in known.borrowed:
             captured = Template.parse(text).search(message)
             if captured is not None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import re
+import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -9,6 +13,7 @@ from pathlib import Path
 from torchnotes_kb.errors import NoteError
 from torchnotes_kb.notes.corpus import note_files, parse_files
 from torchnotes_kb.notes.model import Note, NoteKind, Role
+from torchnotes_kb.notes.overlap import overlaps
 from torchnotes_kb.notes.prose import captures_used
 from torchnotes_kb.notes.tags import TAGS
 from torchnotes_kb.notes.template import Template
@@ -24,6 +29,9 @@ SECTIONS = {
 PLATFORMS = ("windows", "macos", "linux")
 ASKED_MOST = 120
 MAX_CODE_LINES = 40
+MAX_CODE_WIDTH = 100
+"""Of the house style; a page or a terminal shows no wider line without scrolling."""
+CHINESE = re.compile(r"[\u3400-\u9fff]")
 MAX_NOTE_LINES = 200
 """Nobody reads more in the middle of an error; the longest note that reviews accepted has 190."""
 
@@ -136,9 +144,9 @@ def _prose(note: Note) -> Iterator[NoteError]:
             yield _at(
                 note, f"`{{{{{name}|…}}}}` is in no signature", "name a capture", line=section.line
             )
-    last = max((section.line for section in note.sections), default=0)
-    if last > MAX_NOTE_LINES:
-        yield _at(note, f"longer than {MAX_NOTE_LINES} lines", "split it, or say less")
+    lines = len(note.path.read_text(encoding="utf-8").splitlines())
+    if lines > MAX_NOTE_LINES:
+        yield _at(note, f"{lines} lines, more than {MAX_NOTE_LINES}", "split it, or say less")
 
 
 def _names(signature: str) -> tuple[str, ...]:
@@ -182,10 +190,30 @@ def _examples(note: Note) -> Iterator[NoteError]:
             compile(example.code, "example", "exec", dont_inherit=True)
         except SyntaxError as error:
             yield _at(note, f"example is not Python: {error.msg}", "mend it", line=example.line)
-        raises = example.expectation.raises
-        if note.kind is NoteKind.ERROR and raises and not _could_match(templates, raises):
-            problem = "no signature can match what the example raises"
-            yield _at(note, problem, "make raises= and a signature agree", line=example.line)
+            continue
+        for problem, line in _style(example.code):
+            yield _at(note, problem, "write it in the house style", line=example.line + line)
+        for name in ("raises", "warns"):
+            said = getattr(example.expectation, name)
+            if note.kind is NoteKind.ERROR and said and not _could_match(templates, said):
+                problem = f"no signature can match what the example {name}"
+                yield _at(note, problem, f"make {name}= and a signature agree", line=example.line)
+
+
+def _style(code: str) -> Iterator[tuple[str, int]]:
+    """What can be seen without a formatter: (problem, line of the code)."""
+    for number, line in enumerate(code.splitlines(), start=1):
+        if len(line) > MAX_CODE_WIDTH:
+            yield f"a line of {len(line)} characters, more than {MAX_CODE_WIDTH}", number
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            yield "import * hides what is used", node.lineno
+    starts = Counter(node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt))
+    yield from (("several statements on one line", n) for n, count in starts.items() if count > 1)
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT and CHINESE.search(token.string):
+            yield "comments are in English", token.start[0]
 
 
 def _parses(signature: str) -> bool:
@@ -196,9 +224,9 @@ def _parses(signature: str) -> bool:
     return True
 
 
-def _could_match(templates: list[Template], raises: str) -> bool:
-    """Whether a literal `raises=` and some template share their beginning, as far as both go."""
-    message = raises.partition(":")[2].strip()
+def _could_match(templates: list[Template], said: str) -> bool:
+    """Whether a literal claim and some template share their beginning, as far as both go."""
+    message = said.partition(":")[2].strip()
     if not templates or not message or message.startswith("/"):
         return True
     for template in templates:
@@ -228,6 +256,21 @@ def _lint_together(notes: Iterable[Note], known: Iterable[Note]) -> Iterator[Not
             if len(owners[signature]) > 1:
                 others = ", ".join(sorted(owners[signature] - {note.id}))
                 yield _at(note, f"signature `{signature}` is also {others}'s", "keep it in one")
+    yield from _lint_overlaps(notes, known)
+
+
+def _lint_overlaps(notes: Iterable[Note], known: Iterable[Note]) -> Iterator[NoteError]:
+    """Notes that can mean one message must name each other: a reader of either may need both."""
+    links = {note.id: set(note.see_also) for note in known}
+    shared: dict[tuple[str, str], str] = {}
+    for found in overlaps(known):
+        shared.setdefault((found.note_id, found.other), found.signature)
+        shared.setdefault((found.other, found.note_id), found.signature)
+    for note in notes:
+        for (here, other), signature in shared.items():
+            if here == note.id and other not in links[note.id]:
+                problem = f"`{signature}` can be a message of {other} too"
+                yield _at(note, problem, f"name {other} in see_also, or say more in a signature")
 
 
 CHECKS: tuple[Callable[[Note], Iterator[NoteError]], ...] = (

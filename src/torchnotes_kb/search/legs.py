@@ -18,8 +18,8 @@ __all__ = ["Found", "by_likeness", "by_meaning", "by_signature", "by_words", "co
 
 NEIGHBOURS = 96
 """Chunks asked of the vectors; a note has about ten."""
-QUESTIONS = 128
-"""Questions asked of them; a note has about six."""
+QUESTIONS = 384
+"""Questions asked of them; a note has about twenty."""
 WORDED = 50
 """Notes asked of the lexical index."""
 COVERED = 256
