@@ -229,7 +229,7 @@ def test_what_a_program_says_of_ctrl_c_still_comes_through(
 def test_a_note_is_shown_with_its_proofs_as_markdown_in_a_pipe(kb: Run) -> None:
     done = kb("show", "scatter-one-hot", "-l", "zh")
     assert done.returncode == 0
-    assert done.stdout.startswith("# 用 scatter_ 构造 one-hot")
+    assert done.stdout.startswith("# one-hot（独热）编码怎么写")
     assert "*已在 torch 2.13.0" in done.stdout
 
 
