@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -157,3 +160,15 @@ def test_text_is_split_as_the_models_own_tokenizer_does(text: str, ids: list[int
 
 def test_a_text_that_spells_a_control_token_stays_text() -> None:
     assert 1 not in E5Encoder.open().tokens("padded with <pad> to one length")
+
+
+def test_opening_the_bundled_encoder_reports_to_nobody(tmp_path: Path) -> None:
+    code = (
+        "import os; from torchnotes_kb.encoders.e5 import E5Encoder; before = dict(os.environ);"
+        "E5Encoder.open(); assert dict(os.environ) == before"
+    )
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))
+    }
+    subprocess.run([sys.executable, "-c", code], env={**env, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []

@@ -7,7 +7,9 @@ vector depend on its neighbours. The artefact is made by `tools/make_encoder.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ MAX_TOKENS = 512
 """Positions that the model was trained with."""
 MAX_CHARACTERS = 16 * MAX_TOKENS
 """What is beyond cannot reach the model; a megabyte is not tokenised to find that out."""
+TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+"""Variable that onnxruntime reads while it is imported. A value that is set already stands."""
 PREFIXES = {TextKind.QUERY: "query: ", TextKind.PASSAGE: "passage: "}
 """Wang et al., Multilingual E5 Text Embeddings, 2024: inputs without them embed worse."""
 
@@ -49,11 +53,13 @@ class E5Encoder:
             EncoderError: a file is missing or damaged.
         """
         from kitoken import Kitoken  # noqa: PLC0415 - start-up time
-        from onnxruntime import (  # noqa: PLC0415 - start-up time
-            GraphOptimizationLevel,
-            InferenceSession,
-            SessionOptions,
-        )
+
+        with _no_telemetry():
+            from onnxruntime import (  # noqa: PLC0415 - start-up time
+                GraphOptimizationLevel,
+                InferenceSession,
+                SessionOptions,
+            )
 
         identity = cls.identify(directory)
         options = SessionOptions()
@@ -106,6 +112,23 @@ class E5Encoder:
         """Token ids, at most 512; what UTF-8 cannot say is replaced."""
         clean = text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
         return [BEGIN, *self._tokenizer.encode(clean)[: MAX_TOKENS - 2], END]
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Import onnxruntime without its telemetry; the environment is as before afterwards.
+
+    Since 1.32 its import writes a device id into the home directory, queues an event with the
+    interpreter's path and sends the queue to Microsoft. `disable_telemetry_events()` is too late.
+    """
+    if TELEMETRY_OFF in os.environ:
+        yield
+        return
+    os.environ[TELEMETRY_OFF] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[TELEMETRY_OFF]
 
 
 def _first_line(error: Exception) -> str:
