@@ -24,6 +24,7 @@ from torchnotes_kb.index.manifest import FORMAT
 from torchnotes_kb.index.passages import passage
 from torchnotes_kb.index.questions import NOBODY, Question, questions_of
 from torchnotes_kb.index.signatures import template_words
+from torchnotes_kb.index.terms import Clause, Field, TermIndex, TermWriter
 from torchnotes_kb.index.tokens import document_tokens, query_tokens, split_identifier
 from torchnotes_kb.index.vectors import ExactStore, Floats, StoreKind, build_graph, open_store
 from torchnotes_kb.notes.chunking import chunk_note
@@ -281,3 +282,17 @@ def test_other_tokens_are_another_format() -> None:
         ],
         ["mat1", "shapes", "are", "不", "对"],
     )
+
+
+def test_terms_that_may_not_be_locked_are_searched_and_left_as_they_are(tmp_path: Path) -> None:
+    writer = TermWriter(tmp_path)
+    writer.add(row=7, note_id="a-note", fields={Field.TEXT: ["broken", "pipe"]})
+    writer.commit()
+    folder = tmp_path / "terms"
+    for lock in folder.glob(".*.lock"):
+        lock.unlink()
+    before = sorted(folder.iterdir())
+    terms = TermIndex.open(tmp_path, notes=1)
+    assert [row for row, _ in terms.search([Clause(Field.TEXT, "pipe", 1.0)], 3)] == [7]
+    assert terms.row_of("a-note") == 7
+    assert sorted(folder.iterdir()) == before

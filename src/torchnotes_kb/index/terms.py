@@ -6,10 +6,13 @@ guesses at Chinese or at identifiers; queries are built from terms and never par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from torchnotes_kb.errors import IndexCorruptError
@@ -22,6 +25,7 @@ __all__ = ["Clause", "Field", "TermIndex", "TermWriter"]
 TERMS = "terms"
 HEAP_BYTES = 128_000_000
 ID, ROW = "id", "row"
+LOCK = ".tantivy-meta.lock"
 
 
 class Field(StrEnum):
@@ -96,9 +100,10 @@ class TermIndex:
         self._query = tantivy.Query
         self._should = tantivy.Occur.Should
         try:
-            index = tantivy.Index.open(str(folder / TERMS))
-            self._schema = index.schema
-            self._searcher = index.searcher()
+            with _lockable(folder / TERMS) as terms:
+                index = tantivy.Index.open(str(terms))
+                self._schema = index.schema
+                self._searcher = index.searcher()
         except (ValueError, OSError) as error:
             raise IndexCorruptError(folder, f"{TERMS}: {str(error)[:120]}") from error
 
@@ -166,6 +171,23 @@ class TermIndex:
         if edits:
             return self._query.fuzzy_term_query(self._schema, field.value, term, edits)
         return self._query.term_query(self._schema, field.value, term, "freq")
+
+
+@contextmanager
+def _lockable(terms: Path) -> Iterator[Path]:
+    """A directory that tantivy may open: it writes a lock even to read.
+
+    Where it may not (an install that root made, a read-only disk) it gets links to the files. What
+    it opened stays mapped when they go.
+    """
+    if os.access(terms / LOCK, os.W_OK):
+        yield terms
+        return
+    with TemporaryDirectory(prefix="kb-terms-") as own:
+        for file in terms.iterdir():
+            if file.suffix != ".lock":
+                (Path(own) / file.name).symlink_to(file.resolve())
+        yield Path(own)
 
 
 def _schema() -> tantivy.Schema:
