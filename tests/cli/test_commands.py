@@ -389,3 +389,49 @@ def test_the_version_and_the_help_are_there(kb: Run) -> None:
         done = kb(command, "--help")
         assert done.returncode == 0
         assert "Examples:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("query - <&-", 2, "kb: the query is empty: ask a question or paste a message\n"),
+        ("explain <&-", 2, "kb: nothing to explain: give a message or a traceback\n"),
+        ("query zzz 2>&-", 1, ""),
+        ("query 'broken pipe' >/dev/full", 3, "kb: the output: No space left on device\n"),
+        ("query --json 'broken pipe' >/dev/full", 3, "kb: the output: No space left on device\n"),
+    ],
+)
+def test_streams_that_are_closed_or_full_get_one_clear_line(
+    command: str, code: int, message: str
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m torchnotes_kb {command}'],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (code, message) == (done.returncode, done.stderr)
+
+
+def test_a_terminal_that_knows_only_ascii_still_gets_its_answer(kb: Run) -> None:
+    done = kb("query", "反向传播 原地修改", env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "kb show inplace-modified-gradient" in done.stdout
+
+
+def test_a_setting_that_serve_cannot_use_gets_one_clear_line(kb: Run) -> None:
+    done = kb("serve", env={"KB_WORKERS": "many"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("kb: settings, KB_HOME, KB_WORKERS: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
+    code = (
+        "import sys; from torchnotes_kb import cli;"
+        "cli._serve = lambda: exec('raise KeyboardInterrupt');"
+        "sys.argv = ['kb', 'serve']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "kb: interrupted\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
@@ -86,15 +87,30 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = command(*args, **kwargs)
+            sys.stdout.flush()
         except KbError as error:
             warn(str(error))
             raise typer.Exit(_code(error)) from error
+        except BrokenPipeError:
+            raise  # typer's: whoever read has seen enough
+        except OSError as error:
+            raise _unwritten(error) from error
         except KeyboardInterrupt as error:
             warn("interrupted; nothing was left half done")
             raise typer.Exit(Exit.INTERRUPTED) from error
         raise typer.Exit(code or Exit.OK)
 
     return run
+
+
+def _unwritten(error: OSError) -> typer.Exit:
+    """A full disk, a directory that may not be written: what the system says, in one line."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What standard output still holds must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return stop(f"{error.filename or 'the output'}: {error.strerror}", code=Exit.CANNOT)
 
 
 def _code(error: KbError) -> Exit:
