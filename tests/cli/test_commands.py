@@ -435,3 +435,37 @@ def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "kb: interrupted\n")
+
+
+def test_a_long_name_keeps_its_line_number(kb: Run, tmp_path: Path) -> None:
+    (tmp_path / "blog.md").write_text(
+        "# " + "词" * 60 + "\n\n```python\n1\n```\n", encoding="utf-8"
+    )
+    done = kb("verify", "blog.md")
+    assert done.returncode == 0, done.stderr
+    assert ":3" in done.stdout
+    assert "…" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["."], "kb: .: is a directory: name the files in it\n"),
+        (
+            ["--expect", "prints 1", "eval-vs-no-grad"],
+            "kb: --expect is for Python files and -: a note says what its examples do\n",
+        ),
+    ],
+)
+def test_what_verify_cannot_do_is_refused_and_not_passed_over(
+    kb: Run, arguments: list[str], message: str
+) -> None:
+    done = kb("verify", *arguments)
+    assert (2, "", message) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_progress_bar_leaves_no_line_in_a_pipe(kb: Run, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Page\n\nText.\n", encoding="utf-8")
+    done = kb("index", "page.md")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("kb: indexed 1 notes")

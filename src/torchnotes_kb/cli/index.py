@@ -82,6 +82,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr that goes when all is embedded."""
     from rich.progress import Progress  # noqa: PLC0415 - start-up time
 
-    with Progress(console=console(stderr=True), transient=True) as bar:
+    out = console(stderr=True)
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
         task = bar.add_task("embedding", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

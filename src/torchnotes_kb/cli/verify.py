@@ -81,6 +81,8 @@ def verify(
     """
     with open_kb(runtime=runtime, workers=jobs) as kb:
         snippets, notes = _sort_out(targets or [], kb)
+        if expect is not None and notes:
+            raise stop("--expect is for Python files and -: a note says what its examples do")
         kept = _kept(kb, notes) if check else {}
         results = list(_run_snippets(kb, snippets, expect, timeout))
         results += _run_notes(kb, notes, save=save)
@@ -156,6 +158,8 @@ def _sort_out(targets: list[str], kb: KnowledgeBase) -> tuple[list[tuple[str, st
         path = Path(target)
         if target == "-":
             snippets.append(("-", _decode(sys.stdin.buffer.read(), "standard input")))
+        elif path.is_dir():
+            raise stop(f"{target}: is a directory: name the files in it")
         elif path.suffix == ".md":
             notes += read_notes(path)
         elif path.suffix == ".py" or path.is_file():
@@ -198,20 +202,23 @@ def _run_notes(kb: KnowledgeBase, notes: list[Note], *, save: bool) -> list[Resu
     total = sum(len(note.examples) for note in notes)
     if not total:
         return []
+    out = console(stderr=True)
     progress = track(
         kb.verify_notes(notes, save=save),
         total=total,
         description="verifying",
-        console=console(stderr=True),
+        console=out,
         transient=True,
+        disable=not out.is_terminal,
     )
     return list(progress)
 
 
 def _show(results: list[Result], where: str, out: Console) -> None:
-    from rich.table import Table  # noqa: PLC0415 - `--json` needs no rich
+    from rich.table import Column, Table  # noqa: PLC0415 - `--json` needs no rich
 
-    table = Table("example", "verdict", "ms", "", box=None, pad_edge=False)
+    # A long name is folded: cut short, it would lose the line that it ends with.
+    table = Table(Column("example", overflow="fold"), "verdict", "ms", "", box=None, pad_edge=False)
     for result in results:
         name = f"{result.note_id or result.file}:{result.example}"
         verdict = result.verdict

@@ -180,7 +180,8 @@ def _lockable(terms: Path) -> Iterator[Path]:
     Where it may not (an install that root made, a read-only disk) it gets links to the files. What
     it opened stays mapped when they go.
     """
-    if os.access(terms / LOCK, os.W_OK):
+    lock = terms / LOCK
+    if os.access(lock if lock.exists() else terms, os.W_OK):
         yield terms
         return
     with TemporaryDirectory(prefix="kb-terms-") as own:
