@@ -180,8 +180,7 @@ def _lockable(terms: Path) -> Iterator[Path]:
     Where it may not (an install that root made, a read-only disk) it gets links to the files. What
     it opened stays mapped when they go.
     """
-    lock = terms / LOCK
-    if os.access(lock if lock.exists() else terms, os.W_OK):
+    if os.access(terms / LOCK, os.W_OK):
         yield terms
         return
     with TemporaryDirectory(prefix="kb-terms-") as own:
