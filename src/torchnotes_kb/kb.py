@@ -267,12 +267,12 @@ class KnowledgeBase:
         return self._index_pages(set(own.sources) - gone, progress)
 
     def rebuild(self, *, progress: Progress | None = None) -> list[BuildReport]:
-        """Bring the index of the corpus, and that of the user's pages, up to date."""
-        root = corpus_dir(self.settings)
-        reports = [self._build(index_dir(self.settings), self._library.bundled, root, progress)]
+        """Bring the index of the user's pages, then that of the corpus, up to date."""
+        reports = []
         if self._own is not None and self._own.sources:
             reports.append(self._index_pages(set(self._own.sources), progress))
-        return reports
+        root, index = corpus_dir(self.settings), index_dir(self.settings)
+        return [self._build(index, self._library.bundled, root, progress), *reports]
 
     @property
     def searcher(self) -> Searcher:

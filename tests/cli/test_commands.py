@@ -226,6 +226,18 @@ def test_what_a_program_says_of_ctrl_c_still_comes_through(
         assert process.wait() == code
 
 
+def test_a_tag_that_no_note_has_is_named(kb: Run) -> None:
+    done = kb("query", "--tag", "shape", "view or reshape")
+    assert done.returncode == 1
+    assert "--tag shape: no note of the corpus has it; its tags are amp, attention" in done.stderr
+
+
+def test_an_evaluation_without_queries_says_where_they_are(kb: Run) -> None:
+    done = kb("eval")
+    assert done.returncode == 2
+    assert "evals: no queries here: go to a checkout, or name some with --queries" in done.stderr
+
+
 def test_a_note_is_shown_with_its_proofs_as_markdown_in_a_pipe(kb: Run) -> None:
     done = kb("show", "scatter-one-hot", "-l", "zh")
     assert done.returncode == 0

@@ -85,9 +85,13 @@ def evaluate(
       kb eval --check
     """
     from torchnotes_kb.evaluation.baseline import Baseline, worse  # noqa: PLC0415 - start-up time
+    from torchnotes_kb.evaluation.measures import need_measures  # noqa: PLC0415 - likewise
     from torchnotes_kb.evaluation.model import load_queries  # noqa: PLC0415 - likewise
     from torchnotes_kb.evaluation.runner import known_queries  # noqa: PLC0415 - likewise
 
+    need_measures()
+    if not queries.exists():
+        raise stop(f"{queries}: no queries here: go to a checkout, or name some with --queries")
     with _nobodys_home() as home, open_kb(index=index, encoder=encoder, home=home) as kb:
         known = known_queries(load_queries(queries), kb.note_ids())
         searcher = kb.searcher

@@ -70,7 +70,7 @@ def query(
     elif result.hits:
         _show(result, console())
     else:
-        _nothing(result)
+        _nothing(result, tag or [])
     return Exit.OK if result.hits else Exit.NOTHING
 
 
@@ -109,8 +109,13 @@ def _about(hit: Hit) -> str:
     return " · ".join([hit.note_id, hit.section, known if proven else "no example proven yet"])
 
 
-def _nothing(result: SearchResult) -> None:
+def _nothing(result: SearchResult, tags: list[str]) -> None:
+    from torchnotes_kb.notes.tags import TAGS  # noqa: PLC0415 - start-up time
+
     warn("nothing matches")
+    for tag in tags:
+        if tag not in TAGS:
+            warn(f"--tag {tag}: no note of the corpus has it; its tags are {', '.join(TAGS)}")
     if result.near:
         titles = "; ".join(f"{near.title} ({near.note_id})" for near in result.near)
         warn(f"nearest, but not believed to answer: {titles}")

@@ -17,6 +17,7 @@ __all__ = [
     "bootstrap",
     "calibration_error",
     "measure",
+    "need_measures",
     "per_query",
     "ranking",
     "reliability",
@@ -81,6 +82,18 @@ def measure(answers: Sequence[Answer]) -> Scores:
     )
 
 
+def need_measures() -> None:
+    """See that the ranking measures can be had, before queries are asked for nothing.
+
+    Raises:
+        MissingExtraError: ir-measures is not installed.
+    """
+    from importlib.util import find_spec  # noqa: PLC0415 - asked once
+
+    if find_spec("ir_measures") is None:
+        raise MissingExtraError("ir-measures", "pip install 'torchnotes-kb[eval]'")
+
+
 def per_query(answers: Iterable[Answer]) -> dict[str, list[float]]:
     """Each ranking measure's value for each answerable query, in order.
 
@@ -88,11 +101,9 @@ def per_query(answers: Iterable[Answer]) -> dict[str, list[float]]:
         MissingExtraError: ir-measures is not installed.
     """
     answers = list(answers)
-    try:
-        import ir_measures  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        command = "pip install 'torchnotes-kb[eval]'"
-        raise MissingExtraError("ir-measures", command) from error
+    need_measures()
+    import ir_measures  # noqa: PLC0415 - an extra
+
     qrels = {answer.query.id: dict.fromkeys(answer.query.notes, 1) for answer in answers}
     run = {answer.query.id: _descending(answer) for answer in answers}
     names = {ir_measures.parse_measure(theirs): ours for ours, theirs in RANKING.items()}
