@@ -22,6 +22,7 @@ import sys
 import threading
 import traceback
 import types
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from . import headcount, kernel, landlock, reserve, rootfs, seccomp
@@ -204,6 +205,8 @@ class _Program:
     _set_profile = staticmethod(sys.setprofile)
     _set_trace = staticmethod(sys.settrace)
     _collect = staticmethod(gc.collect)
+    _objects = staticmethod(gc.get_objects)
+    _text_file = io.TextIOWrapper
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -332,10 +335,18 @@ class _Program:
         del self._main
         try:
             sys.modules.pop("__main__", None)
+            self._flush_files()
             self._collect()
         except BaseException:
             traceback.print_exc()
         self._flush()
+
+    def _flush_files(self) -> None:
+        """Write what open text files hold: in a cycle they may go after what they write through."""
+        for each in self._objects():
+            if type(each) is self._text_file:
+                with suppress(ValueError, OSError):  # closed, detached, or nobody reads
+                    each.flush()
 
     def _describe(self) -> tuple[int, dict[str, Any]]:
         """The exit status and the report."""
