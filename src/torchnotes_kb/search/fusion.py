@@ -114,11 +114,10 @@ def fuse(candidates: Iterable[Candidate]) -> list[Candidate]:
         ranked = sorted(named, key=lambda c: (-strength(c), c.key))
         for rank, candidate in enumerate(ranked, start=1):
             candidate.ranks[signal] = rank
-    cosines = [c.cosine for c in found if c.cosine]
-    asked = [c.asked for c in found if c.asked]
+    cosine, asked = _range(c.cosine for c in found), _range(c.asked for c in found)
     most = max((c.lexical for c in found), default=0.0) or 1.0
     for c in found:
-        away = DENSE * _behind(c.cosine, cosines) + ASKED * _behind(c.asked, asked)
+        away = DENSE * _behind(c.cosine, *cosine) + ASKED * _behind(c.asked, *asked)
         c.score = _signature(c) + LEXICAL * c.lexical / most + COVERED * c.covered - away
     return sorted(found, key=lambda c: (-c.score, c.key))
 
@@ -160,9 +159,15 @@ def features_of(
     )
 
 
-def _behind(cosine: float, all_found: Sequence[float]) -> float:
+def _range(cosines: Iterable[float]) -> tuple[float, float]:
+    """The least and the greatest of those that are known."""
+    known = [cosine for cosine in cosines if cosine]
+    return min(known, default=0.0), max(known, default=0.0)
+
+
+def _behind(cosine: float, least: float, greatest: float) -> float:
     """How far behind the nearest; a note that was not found is no nearer than any that was."""
-    return max(all_found, default=0.0) - (cosine or min(all_found, default=0.0))
+    return greatest - (cosine or least)
 
 
 def _signature(candidate: Candidate) -> float:
