@@ -42,6 +42,7 @@ __all__ = [
     "console",
     "emit_json",
     "guarded",
+    "is_styled",
     "one_of",
     "open_kb",
     "stop",
@@ -167,6 +168,11 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     return value
+
+
+def is_styled() -> bool:
+    """Whether what goes to stdout has colours: on a terminal, or where they are asked for."""
+    return sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
 
 def console(*, stderr: bool = False) -> Console:

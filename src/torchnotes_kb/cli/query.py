@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torchnotes_kb.cli.common import Exit, JsonOption, console, emit_json, guarded, open_kb, warn
+from torchnotes_kb.cli.common import (
+    Exit,
+    JsonOption,
+    console,
+    emit_json,
+    guarded,
+    is_styled,
+    open_kb,
+    warn,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from torchnotes_kb.search.model import Hit, SearchResult
 
 __all__ = ["query"]
@@ -68,7 +76,7 @@ def query(
     if json:
         emit_json(result)
     elif result.hits:
-        _show(result, console())
+        _show(result)
     else:
         _nothing(result, tag or [])
     return Exit.OK if result.hits else Exit.NOTHING
@@ -82,20 +90,24 @@ def _text(words: list[str]) -> str:
     return " ".join(words)
 
 
-def _show(result: SearchResult, out: Console) -> None:
-    from rich.text import Text  # noqa: PLC0415 - `--json` needs no rich
+def _show(result: SearchResult) -> None:
+    parts = list(_parts(result))
+    if not is_styled():
+        typer.echo("".join(text for text, _ in parts), nl=False)
+        return
+    from rich.text import Text  # noqa: PLC0415 - a pipe needs no rich
 
-    for number, hit in enumerate(result.hits):
-        if number:
-            out.print()
-        head = Text.assemble(
-            (f"{hit.score:.2f}  ", "green" if hit.score >= SURE else "yellow"), (hit.title, "bold")
-        )
-        out.print(head)
-        out.print(Text(_about(hit), style="dim"))
-        out.print(Text(hit.snippet))
-    out.print()
-    out.print(Text(f"kb show {result.hits[0].note_id}", style="cyan"))
+    console().print(Text.assemble(*parts), end="")
+
+
+def _parts(result: SearchResult) -> Iterator[tuple[str, str]]:
+    """The text of the answer, piece by piece, and the style of each."""
+    for hit in result.hits:
+        yield f"{hit.score:.2f}  ", "green" if hit.score >= SURE else "yellow"
+        yield f"{hit.title}\n", "bold"
+        yield f"{_about(hit)}\n", "dim"
+        yield f"{hit.snippet}\n\n", ""
+    yield f"kb show {result.hits[0].note_id}\n", "cyan"
 
 
 def _about(hit: Hit) -> str:
