@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,6 +61,8 @@ def query(
       kb query --kind idiom "eval or no_grad"
       kb query --json "expected scalar type Long" | jq .hits[0].note_id
     """
+    # Looking for plugins of pydantic's in every installed package takes 11 ms; a query has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from torchnotes_kb.cli.common import one_of  # noqa: PLC0415 - start-up time
     from torchnotes_kb.notes.model import Language, NoteKind  # noqa: PLC0415 - likewise
 
