@@ -269,13 +269,12 @@ class Searcher:
         nearest = index.chunk(candidate.chunk).section if candidate.chunk is not None else ""
         wanted = ANSWERS.get(nearest, nearest)
         first = "Answer" if card.kind is NoteKind.IDIOM else wanted
-        passages = [
-            (chunk, snippet(chunk.text or chunk.code, query))
-            for chunk in (
-                _first_of((first, wanted, nearest, *PREFERRED), spoken),
-                _first_of((wanted, nearest, *PREFERRED), spoken),
-            )
-        ]
+        answer = _first_of((first, wanted, nearest, *PREFERRED), spoken)
+        near = _first_of((wanted, nearest, *PREFERRED), spoken)
+        sections = (answer,) if near is answer else (answer, near)
+        passages = [(chunk, snippet(chunk.text or chunk.code, query)) for chunk in sections]
+        if len(passages) == 1:
+            return passages[0]
         asked = asked_words(query)
         return max(passages, key=lambda passage: said_of(passage[1], asked))
 
