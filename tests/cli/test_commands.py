@@ -114,15 +114,19 @@ def test_a_traceback_from_a_pipe_is_explained_and_passed_through(kb: Run) -> Non
     assert "kb show state-dict-module-prefix" in done.stdout
 
 
-def test_what_is_passed_through_comes_at_once_and_unchanged(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torchnotes_kb", "explain", "--tee"]
-    with subprocess.Popen(
-        command,
+def tee(home: Path) -> subprocess.Popen[bytes]:
+    """`kb explain --tee` between two pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "torchnotes_kb", "explain", "--tee"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "KB_HOME": str(tmp_path)},
-    ) as process:
+        env={**os.environ, "KB_HOME": str(home)},
+    )
+
+
+def test_what_is_passed_through_comes_at_once_and_unchanged(tmp_path: Path) -> None:
+    with tee(tmp_path) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b" 50%|#####     |\r\xff")  # a bar ends no line
@@ -206,14 +210,7 @@ def test_a_program_that_ends_well_has_no_error_to_explain(kb: Run) -> None:
 def test_what_a_program_says_of_ctrl_c_still_comes_through(
     tmp_path: Path, last: bytes, code: int, said: bytes
 ) -> None:
-    command = [sys.executable, "-m", "torchnotes_kb", "explain", "--tee"]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "KB_HOME": str(tmp_path)},
-    ) as process:
+    with tee(tmp_path) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"start\n")
